@@ -1,0 +1,1 @@
+//! Bytes to header, metadata and frames: one codec a file.

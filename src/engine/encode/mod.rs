@@ -1,0 +1,1 @@
+//! Frames to bytes: one codec a file.

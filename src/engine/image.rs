@@ -1,0 +1,224 @@
+//! The frame: pixels in memory, and what a file's header says of them.
+
+use crate::geometry::{Orientation, Size};
+use crate::plan::output::OutputFormat;
+
+/// How a frame's bytes are laid out. Always 8 bits a channel, row-major, interleaved, rows without padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// One byte a pixel.
+    Gray,
+    /// Red, green, blue.
+    Rgb,
+    /// Red, green, blue and straight (not premultiplied) alpha.
+    Rgba,
+}
+
+impl Layout {
+    /// Bytes a pixel.
+    pub const fn channels(self) -> usize {
+        match self {
+            Self::Gray => 1,
+            Self::Rgb => 3,
+            Self::Rgba => 4,
+        }
+    }
+}
+
+/// Pixels. `pixels.len()` is always `width × height × channels`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    size: Size,
+    layout: Layout,
+    pixels: Vec<u8>,
+}
+
+impl Frame {
+    /// A frame of these pixels; `None` where their number does not match.
+    pub fn new(size: Size, layout: Layout, pixels: Vec<u8>) -> Option<Self> {
+        let expected = size.area().checked_mul(layout.channels() as u64)?;
+        (pixels.len() as u64 == expected && size.area() > 0).then_some(Self { size, layout, pixels })
+    }
+
+    /// A frame of one colour; for `Rgb` the alpha is dropped, for `Gray` the colour's luma is used.
+    pub fn filled(size: Size, layout: Layout, color: [u8; 4]) -> Self {
+        let [r, g, b, _] = color;
+        let pixel: &[u8] = match layout {
+            Layout::Gray => &[luma(r, g, b)],
+            Layout::Rgb => &color[..3],
+            Layout::Rgba => &color,
+        };
+        let pixels = pixel.repeat(size.area() as usize);
+        Self { size, layout, pixels }
+    }
+
+    /// Width and height in pixels.
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Layout of the bytes.
+    pub const fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The bytes.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The bytes, to be changed in place.
+    pub fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.pixels
+    }
+
+    /// The bytes, giving up the frame.
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
+
+    /// Bytes in one row.
+    pub const fn stride(&self) -> usize {
+        self.size.width as usize * self.layout.channels()
+    }
+
+    /// The pixel at column `x`, row `y`, as straight RGBA.
+    pub fn rgba_at(&self, x: u32, y: u32) -> [u8; 4] {
+        let at = y as usize * self.stride() + x as usize * self.layout.channels();
+        match self.layout {
+            Layout::Gray => [self.pixels[at], self.pixels[at], self.pixels[at], 255],
+            Layout::Rgb => [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2], 255],
+            Layout::Rgba => [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2], self.pixels[at + 3]],
+        }
+    }
+
+    /// The same picture in `layout`. To `Gray` it takes luma; away from `Rgba` it drops alpha without blending
+    /// (flatten first where alpha matters). Free where the layout is already right.
+    pub fn into_layout(self, layout: Layout) -> Self {
+        if self.layout == layout {
+            return self;
+        }
+        let count = self.size.area() as usize;
+        let mut pixels = Vec::with_capacity(count * layout.channels());
+        for pixel in self.pixels.chunks_exact(self.layout.channels()) {
+            let [r, g, b, a] = match *pixel {
+                [v] => [v, v, v, 255],
+                [r, g, b] => [r, g, b, 255],
+                [r, g, b, a] => [r, g, b, a],
+                _ => unreachable!("a layout has 1, 3 or 4 channels"),
+            };
+            match layout {
+                Layout::Gray => pixels.push(luma(r, g, b)),
+                Layout::Rgb => pixels.extend_from_slice(&[r, g, b]),
+                Layout::Rgba => pixels.extend_from_slice(&[r, g, b, a]),
+            }
+        }
+        Self { size: self.size, layout, pixels }
+    }
+}
+
+/// BT.601 luma in 8 bits, as JPEG computes Y: `0.299 R + 0.587 G + 0.114 B`, rounded.
+pub fn luma(r: u8, g: u8, b: u8) -> u8 {
+    ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 32768) >> 16) as u8
+}
+
+/// A format that sources are read in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are the formats' own")]
+pub enum Format {
+    Jpeg,
+    Png,
+    Gif,
+    Webp,
+    Bmp,
+    Tiff,
+    Psd,
+}
+
+impl Format {
+    /// The vendor's name in `imageInfo`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::Gif => "gif",
+            Self::Webp => "webp",
+            Self::Bmp => "bmp",
+            Self::Tiff => "tiff",
+            Self::Psd => "psd",
+        }
+    }
+
+    /// The format that results keep where none is asked for; formats that are only read become PNG.
+    pub const fn default_output(self) -> OutputFormat {
+        match self {
+            Self::Jpeg => OutputFormat::Jpeg,
+            Self::Png | Self::Psd => OutputFormat::Png,
+            Self::Gif => OutputFormat::Gif,
+            Self::Webp => OutputFormat::Webp,
+            Self::Bmp => OutputFormat::Bmp,
+            Self::Tiff => OutputFormat::Tiff,
+        }
+    }
+}
+
+/// How a file stores colour, in the vendor's vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names explain themselves")]
+pub enum ColorModel {
+    Ycbcr,
+    Cmyk,
+    Gray,
+    GrayAlpha,
+    Rgb,
+    Nrgba,
+    Palette,
+}
+
+impl ColorModel {
+    /// The vendor's name in `imageInfo`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ycbcr => "ycbcr",
+            Self::Cmyk => "cmyk",
+            Self::Gray => "gray",
+            Self::GrayAlpha => "graya",
+            Self::Rgb => "rgb",
+            Self::Nrgba => "nrgba",
+            Self::Palette => "palette16",
+        }
+    }
+}
+
+/// What a file's header says, read without decoding pixels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Of the file.
+    pub format: Format,
+    /// Stored size, before orientation; of the canvas where the file is animated.
+    pub size: Size,
+    /// EXIF orientation, where the file has one.
+    pub orientation: Option<Orientation>,
+    /// Number of frames, at least 1.
+    pub frames: u32,
+    /// How colour is stored.
+    pub color_model: ColorModel,
+    /// Whether any pixel may be transparent.
+    pub has_alpha: bool,
+    /// Length of the file.
+    pub bytes: u64,
+    /// Quality estimated from the quantisation tables; JPEG only, 1–100.
+    pub jpeg_quality: Option<u8>,
+}
+
+impl Header {
+    /// Size after the EXIF orientation, if any, was applied.
+    pub fn display_size(&self) -> Size {
+        self.orientation.map_or(self.size, |orientation| orientation.display_size(self.size))
+    }
+
+    /// Whether the file has more than one frame.
+    pub const fn is_animated(&self) -> bool {
+        self.frames > 1
+    }
+}

@@ -1,0 +1,1 @@
+//! What files carry beside pixels: EXIF, ICC profile, density.

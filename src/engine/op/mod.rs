@@ -1,0 +1,1 @@
+//! Operations on frames, one a file.

@@ -1,0 +1,229 @@
+//! Sizes, rectangles, anchors and orientations: exact integer rules, no pixels, no I/O.
+//!
+//! Width comes before height and x before y throughout; the origin is the top-left corner.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Width and height in pixels, each at least 1 for an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+}
+
+impl Size {
+    /// A size of `width` by `height` pixels.
+    pub const fn new(width: u32, height: u32) -> Self {
+        Self { width, height }
+    }
+
+    /// Number of pixels.
+    pub const fn area(self) -> u64 {
+        self.width as u64 * self.height as u64
+    }
+
+    /// The longer edge.
+    pub fn long(self) -> u32 {
+        self.width.max(self.height)
+    }
+
+    /// The shorter edge.
+    pub fn short(self) -> u32 {
+        self.width.min(self.height)
+    }
+
+    /// Width and height exchanged.
+    pub const fn transposed(self) -> Self {
+        Self { width: self.height, height: self.width }
+    }
+
+    /// Both edges times `ratio`, each rounded by [`round_edge`].
+    pub fn scaled(self, ratio: f64) -> Self {
+        Self::new(round_edge(f64::from(self.width) * ratio), round_edge(f64::from(self.height) * ratio))
+    }
+
+    /// Both edges times the exact ratio `numerator / denominator`, rounded half up, at least 1.
+    ///
+    /// Integer arithmetic, so that 427 × 200/640 is exactly 133.4375 on every machine.
+    pub fn scaled_by(self, numerator: u32, denominator: u32) -> Self {
+        Self::new(scale_edge(self.width, numerator, denominator), scale_edge(self.height, numerator, denominator))
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+/// `floor(x + 0.5)`, at least 1, at most `u32::MAX`: the vendor's rounding of an edge.
+pub fn round_edge(x: f64) -> u32 {
+    (x + 0.5).floor().clamp(1.0, f64::from(u32::MAX)) as u32
+}
+
+/// `edge × numerator / denominator`, rounded half up, at least 1.
+pub fn scale_edge(edge: u32, numerator: u32, denominator: u32) -> u32 {
+    let denominator = u64::from(denominator.max(1));
+    let doubled = 2 * u64::from(edge) * u64::from(numerator) + denominator;
+    u32::try_from((doubled / (2 * denominator)).max(1)).unwrap_or(u32::MAX)
+}
+
+/// A rectangle of whole pixels inside an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rect {
+    /// Distance of the left edge from the image's left edge.
+    pub x: u32,
+    /// Distance of the top edge from the image's top edge.
+    pub y: u32,
+    /// Width and height of the rectangle.
+    pub size: Size,
+}
+
+impl Rect {
+    /// The part of the rectangle at (`x`, `y`) with `size` that lies inside an image of size `bounds`;
+    /// `None` where they do not meet.
+    pub fn clipped(x: i64, y: i64, size: Size, bounds: Size) -> Option<Self> {
+        let left = x.max(0);
+        let top = y.max(0);
+        let right = (x + i64::from(size.width)).min(i64::from(bounds.width));
+        let bottom = (y + i64::from(size.height)).min(i64::from(bounds.height));
+        if right <= left || bottom <= top {
+            return None;
+        }
+        Some(Self { x: left as u32, y: top as u32, size: Size::new((right - left) as u32, (bottom - top) as u32) })
+    }
+}
+
+/// One of nine anchors: a row (top, middle, bottom) and a column (left, centre, right).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the compass points explain themselves")]
+pub enum Gravity {
+    NorthWest,
+    North,
+    NorthEast,
+    West,
+    Center,
+    East,
+    SouthWest,
+    South,
+    SouthEast,
+}
+
+impl Gravity {
+    /// All anchors, row by row.
+    pub const ALL: [Self; 9] = [
+        Self::NorthWest,
+        Self::North,
+        Self::NorthEast,
+        Self::West,
+        Self::Center,
+        Self::East,
+        Self::SouthWest,
+        Self::South,
+        Self::SouthEast,
+    ];
+
+    /// The vendor's spelling.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NorthWest => "NorthWest",
+            Self::North => "North",
+            Self::NorthEast => "NorthEast",
+            Self::West => "West",
+            Self::Center => "Center",
+            Self::East => "East",
+            Self::SouthWest => "SouthWest",
+            Self::South => "South",
+            Self::SouthEast => "SouthEast",
+        }
+    }
+
+    /// Top-left corner of a box of size `inner` anchored in `outer`, moved by `dx` and `dy`.
+    ///
+    /// In the left and right columns (top and bottom rows) the offset points inwards from the anchored edge; in the
+    /// middle it points right (down). The corner may lie outside `outer`. Centring rounds down.
+    pub fn place(self, inner: Size, outer: Size, dx: i64, dy: i64) -> (i64, i64) {
+        let row = self as usize / 3;
+        let column = self as usize % 3;
+        let anchored = |position: usize, inner: u32, outer: u32, offset: i64| {
+            let (inner, outer) = (i64::from(inner), i64::from(outer));
+            match position {
+                0 => offset,
+                1 => (outer - inner).div_euclid(2) + offset,
+                _ => outer - inner - offset,
+            }
+        };
+        (anchored(column, inner.width, outer.width, dx), anchored(row, inner.height, outer.height, dy))
+    }
+}
+
+impl FromStr for Gravity {
+    type Err = ();
+
+    /// Reads the vendor's spelling, in any case.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|gravity| gravity.name().eq_ignore_ascii_case(text)).ok_or(())
+    }
+}
+
+/// How stored pixels are to be turned for display: the eight values of EXIF tag 0x0112.
+///
+/// The name says which corner of the picture the stored row 0 and column 0 stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are those of the EXIF standard")]
+pub enum Orientation {
+    TopLeft = 1,
+    TopRight = 2,
+    BottomRight = 3,
+    BottomLeft = 4,
+    LeftTop = 5,
+    RightTop = 6,
+    RightBottom = 7,
+    LeftBottom = 8,
+}
+
+impl Orientation {
+    /// All orientations in the order of their EXIF values.
+    pub const ALL: [Self; 8] = [
+        Self::TopLeft,
+        Self::TopRight,
+        Self::BottomRight,
+        Self::BottomLeft,
+        Self::LeftTop,
+        Self::RightTop,
+        Self::RightBottom,
+        Self::LeftBottom,
+    ];
+
+    /// The orientation with this EXIF value (1–8).
+    pub fn from_exif(value: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|orientation| *orientation as u32 == value)
+    }
+
+    /// Whether applying it exchanges width and height.
+    pub fn transposes(self) -> bool {
+        self as u32 >= Self::LeftTop as u32
+    }
+
+    /// Size after the orientation was applied to stored pixels of size `stored`.
+    pub fn display_size(self, stored: Size) -> Size {
+        if self.transposes() { stored.transposed() } else { stored }
+    }
+
+    /// The vendor's spelling, as `imageInfo` prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TopLeft => "Top-left",
+            Self::TopRight => "Top-right",
+            Self::BottomRight => "Bottom-right",
+            Self::BottomLeft => "Bottom-left",
+            Self::LeftTop => "Left-top",
+            Self::RightTop => "Right-top",
+            Self::RightBottom => "Right-bottom",
+            Self::LeftBottom => "Left-bottom",
+        }
+    }
+}

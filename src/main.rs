@@ -1,0 +1,2 @@
+//! mogr
+fn main() {}
