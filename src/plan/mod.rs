@@ -16,8 +16,6 @@ pub mod scan;
 pub mod style;
 pub mod watermark;
 
-use std::fmt;
-
 use crate::error::ErrorKind;
 pub use image_mogr2::ImageMogr2;
 pub use image_slim::ImageSlim;
@@ -132,35 +130,6 @@ impl ParseError {
         match self {
             Self::UnknownFop { .. } | Self::OutOfScope { .. } => ErrorKind::Unsupported,
             _ => ErrorKind::Invalid,
-        }
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fop) in self.fops.iter().enumerate() {
-            if index > 0 {
-                f.write_str("|")?;
-            }
-            fop.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Fop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ImageView2(fop) => fop.fmt(f),
-            Self::ImageView(fop) => fop.fmt(f),
-            Self::ImageMogr2(fop) => fop.fmt(f),
-            Self::Watermark(fop) => fop.fmt(f),
-            Self::RoundPic(fop) => fop.fmt(f),
-            Self::ImageSlim(fop) => fop.fmt(f),
-            Self::ImageInfo => f.write_str("imageInfo"),
-            Self::Exif => f.write_str("exif"),
-            Self::ImageAve => f.write_str("imageAve"),
-            Self::SaveAs(fop) => fop.fmt(f),
         }
     }
 }

@@ -1,1 +1,1 @@
-
+//! The cursor that fops are read with.

@@ -1,1 +1,1 @@
-
+//! Styles: names for pipelines.
