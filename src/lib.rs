@@ -5,3 +5,4 @@ pub mod engine;
 pub mod error;
 pub mod geometry;
 pub mod plan;
+pub mod settings;
