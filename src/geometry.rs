@@ -53,21 +53,55 @@ impl Size {
     }
 }
 
+impl Size {
+    /// The largest size of this shape inside `width` x `height`; an edge that is not given does not bind.
+    /// Enlarges where there is room.
+    pub fn fit_inside(self, width: Option<u32>, height: Option<u32>) -> Self {
+        match (width, height) {
+            (Some(w), Some(h)) if self.is_wider_than(w, h) => self.scaled_by(w, self.width),
+            (_, Some(h)) => self.scaled_by(h, self.height),
+            (Some(w), None) => self.scaled_by(w, self.width),
+            (None, None) => self,
+        }
+    }
+
+    /// [`Size::fit_inside`], but never larger than it is.
+    pub fn shrink_inside(self, width: Option<u32>, height: Option<u32>) -> Self {
+        let fits = width.is_none_or(|w| self.width <= w) && height.is_none_or(|h| self.height <= h);
+        if fits { self } else { self.fit_inside(width, height) }
+    }
+
+    /// The smallest size of this shape that covers `width` x `height`. Enlarges where it has to.
+    pub fn cover(self, width: u32, height: u32) -> Self {
+        if self.is_wider_than(width, height) {
+            self.scaled_by(height, self.height)
+        } else {
+            self.scaled_by(width, self.width)
+        }
+    }
+
+    /// Whether `width / self.width <= height / self.height`: the width is what binds.
+    fn is_wider_than(self, width: u32, height: u32) -> bool {
+        u64::from(width) * u64::from(self.height) <= u64::from(height) * u64::from(self.width)
+    }
+}
+
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.width, self.height)
     }
 }
 
-/// `floor(x + 0.5)`, at least 1, at most `u32::MAX`: the vendor's rounding of an edge.
+/// `floor(x + 0.5)`, at least 1 (also of a NaN), at most `u32::MAX`: the vendor's rounding of an edge.
 pub fn round_edge(x: f64) -> u32 {
-    (x + 0.5).floor().clamp(1.0, f64::from(u32::MAX)) as u32
+    (x + 0.5).floor().max(1.0).min(f64::from(u32::MAX)) as u32
 }
 
 /// `edge × numerator / denominator`, rounded half up, at least 1.
 pub fn scale_edge(edge: u32, numerator: u32, denominator: u32) -> u32 {
-    let denominator = u64::from(denominator.max(1));
-    let doubled = 2 * u64::from(edge) * u64::from(numerator) + denominator;
+    // Twice a product of two 32-bit numbers may need 65 bits.
+    let denominator = u128::from(denominator.max(1));
+    let doubled = 2 * u128::from(edge) * u128::from(numerator) + denominator;
     u32::try_from((doubled / (2 * denominator)).max(1)).unwrap_or(u32::MAX)
 }
 
@@ -95,6 +129,45 @@ impl Rect {
         }
         Some(Self { x: left as u32, y: top as u32, size: Size::new((right - left) as u32, (bottom - top) as u32) })
     }
+}
+
+/// A resize and the crop after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fit {
+    /// Size to scale the whole image to.
+    pub scaled: Size,
+    /// Part of the scaled image that is kept; `None` keeps all of it.
+    pub crop: Option<Rect>,
+}
+
+impl Fit {
+    /// Scaling to `scaled`, keeping all of it.
+    pub const fn whole(scaled: Size) -> Self {
+        Self { scaled, crop: None }
+    }
+
+    /// Scaling to `scaled`, then keeping the centre of size `kept`.
+    pub fn centered(scaled: Size, kept: Size) -> Self {
+        if scaled == kept {
+            return Self::whole(scaled);
+        }
+        let (x, y) = Gravity::Center.place(kept, scaled, 0, 0);
+        Self { scaled, crop: Rect::clipped(x, y, kept, scaled) }
+    }
+
+    /// Size of the result.
+    pub fn size(self) -> Size {
+        self.crop.map_or(self.scaled, |rect| rect.size)
+    }
+}
+
+/// An image on a canvas. What lies outside the canvas is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Placed {
+    /// Size of the result.
+    pub canvas: Size,
+    /// Column and row of the canvas at which the image's top-left pixel stands; negative is outside.
+    pub offset: (i64, i64),
 }
 
 /// One of nine anchors: a row (top, middle, bottom) and a column (left, centre, right).
@@ -225,5 +298,84 @@ impl Orientation {
             Self::RightBottom => "Right-bottom",
             Self::LeftBottom => "Left-bottom",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_round_half_up_and_stay_positive() {
+        for (edge, numerator, denominator, expected) in
+            [(427, 200, 640, 133), (5, 1, 2, 3), (3, 1, 2, 2), (1, 1, 1000, 1), (0, 1, 1, 1), (7, 3, 0, 21)]
+        {
+            assert_eq!(scale_edge(edge, numerator, denominator), expected, "{edge} * {numerator}/{denominator}");
+        }
+        assert_eq!(scale_edge(u32::MAX, u32::MAX, 1), u32::MAX, "saturates");
+        for (x, expected) in [(0.4, 1), (1.49, 1), (1.5, 2), (-3.0, 1), (f64::NAN, 1), (1e30, u32::MAX)] {
+            assert_eq!(round_edge(x), expected, "{x}");
+        }
+    }
+
+    #[test]
+    fn fitting_shrinking_and_covering() {
+        let size = Size::new(640, 427);
+        for (fitted, expected) in [
+            (size.fit_inside(Some(300), Some(300)), (300, 200)),
+            (size.fit_inside(Some(1280), Some(1280)), (1280, 854)),
+            (size.fit_inside(None, Some(467)), (700, 467)),
+            (size.fit_inside(None, None), (640, 427)),
+            (size.shrink_inside(Some(1000), Some(300)), (450, 300)),
+            (size.shrink_inside(Some(1000), Some(1000)), (640, 427)),
+            (size.shrink_inside(Some(1000), None), (640, 427)),
+            (size.cover(200, 200), (300, 200)),
+            (size.cover(1280, 10), (1280, 854)),
+        ] {
+            assert_eq!((fitted.width, fitted.height), expected);
+        }
+    }
+
+    #[test]
+    fn anchored_boxes_move_inwards() {
+        let (inner, outer) = (Size::new(10, 20), Size::new(101, 201));
+        for (gravity, expected) in [
+            (Gravity::NorthWest, (3, 5)),
+            (Gravity::North, (48, 5)),
+            (Gravity::NorthEast, (88, 5)),
+            (Gravity::West, (3, 95)),
+            (Gravity::Center, (48, 95)),
+            (Gravity::East, (88, 95)),
+            (Gravity::SouthWest, (3, 176)),
+            (Gravity::South, (48, 176)),
+            (Gravity::SouthEast, (88, 176)),
+        ] {
+            assert_eq!(gravity.place(inner, outer, 3, 5), expected, "{gravity:?}");
+            assert_eq!(gravity.name().to_uppercase().parse(), Ok(gravity));
+        }
+        assert_eq!("middle".parse::<Gravity>(), Err(()));
+        assert_eq!(Gravity::Center.place(outer, inner, 0, 0), (-46, -91), "centring rounds down, also below zero");
+    }
+
+    #[test]
+    fn clipping_keeps_what_both_have() {
+        let bounds = Size::new(100, 50);
+        let clipped = |x, y, w, h| Rect::clipped(x, y, Size::new(w, h), bounds);
+        assert_eq!(clipped(-10, 20, 30, 100), Some(Rect { x: 0, y: 20, size: Size::new(20, 30) }));
+        assert_eq!(clipped(0, 0, 100, 50), Some(Rect { x: 0, y: 0, size: bounds }));
+        assert_eq!(clipped(100, 0, 10, 10), None);
+        assert_eq!(clipped(0, -10, 10, 10), None);
+    }
+
+    #[test]
+    fn orientations_are_the_exif_values() {
+        for (value, orientation) in (1..).zip(Orientation::ALL) {
+            assert_eq!(Orientation::from_exif(value), Some(orientation));
+            let turned = orientation.display_size(Size::new(3, 2));
+            assert_eq!(turned, if value >= 5 { Size::new(2, 3) } else { Size::new(3, 2) });
+        }
+        assert_eq!(Orientation::from_exif(0), None);
+        assert_eq!(Orientation::from_exif(9), None);
+        assert_eq!(Orientation::RightTop.name(), "Right-top");
     }
 }

@@ -5,25 +5,41 @@
 //! source's version it is the cache key. Sizes are worked out here too, without pixels: each operator knows what it
 //! makes of a size.
 
+mod crop;
+mod extent;
+mod fop;
 pub mod image_mogr2;
 pub mod image_slim;
 pub mod image_view;
 pub mod image_view2;
 pub mod output;
+#[cfg(test)]
+mod properties;
+pub mod query;
 pub mod round_pic;
 pub mod saveas;
 pub mod scan;
+mod size_limit;
 pub mod style;
+mod thumbnail;
 pub mod watermark;
+mod watermark_text;
+
+use std::fmt;
+use std::str::FromStr;
 
 use crate::error::ErrorKind;
 pub use image_mogr2::ImageMogr2;
 pub use image_slim::ImageSlim;
 pub use image_view::ImageView;
 pub use image_view2::ImageView2;
+pub use query::Query;
 pub use round_pic::RoundPic;
 pub use saveas::SaveAs;
-pub use watermark::Watermark;
+pub use watermark::{ImageRef, Watermark};
+
+/// Most fops that a pipeline may have.
+pub const MAX_FOPS: usize = 32;
 
 /// A parsed pipeline: fops joined by `|`. Never empty.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +71,99 @@ pub enum Fop {
     ImageAve,
     /// `saveas/<entry>…`: store the result.
     SaveAs(SaveAs),
+}
+
+impl Plan {
+    /// Reads a pipeline; `text` is percent-decoded.
+    ///
+    /// # Errors
+    /// [`ParseError`] for anything but 1 to [`MAX_FOPS`] fops joined by `|`, in an order that makes sense: `saveas`
+    /// last, a metadata fop last but for a `saveas`, and `exif` first.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let count = if text.is_empty() { 0 } else { text.split('|').count() };
+        if !(1..=MAX_FOPS).contains(&count) {
+            return Err(ParseError::Length { count, limit: MAX_FOPS });
+        }
+        let fops = (1..).zip(text.split('|')).map(parse_stage).collect::<Result<_, _>>()?;
+        let plan = Self { fops };
+        plan.check_order()?;
+        Ok(plan)
+    }
+
+    fn check_order(&self) -> Result<(), ParseError> {
+        let refuse = |fop: &Fop, problem| Err(ParseError::Order { fop: fop.name(), problem });
+        for (index, fop) in self.fops.iter().enumerate() {
+            let next = self.fops.get(index + 1);
+            match fop {
+                Fop::SaveAs(_) if next.is_some() => return refuse(fop, "must be the last operator"),
+                Fop::Exif if index > 0 => return refuse(fop, "reads the original, so no operator may stand before it"),
+                _ if fop.is_metadata() && next.is_some_and(|next| !matches!(next, Fop::SaveAs(_))) => {
+                    return refuse(fop, "its result is not an image, so only saveas may follow");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The pictures that its watermarks paint, in painting order, with repetitions.
+    pub fn images(&self) -> impl Iterator<Item = &ImageRef> {
+        let marks = self.fops.iter().filter_map(|fop| match fop {
+            Fop::Watermark(mark) => Some(mark),
+            _ => None,
+        });
+        marks.flat_map(Watermark::images)
+    }
+
+    /// Whether any fop asks for the source in place of a failure (`ignore-error/1`).
+    pub fn ignores_errors(&self) -> bool {
+        self.fops.iter().any(Fop::ignores_errors)
+    }
+
+    /// Where the result is to be stored.
+    pub fn saveas(&self) -> Option<&SaveAs> {
+        match self.fops.last() {
+            Some(Fop::SaveAs(saveas)) => Some(saveas),
+            _ => None,
+        }
+    }
+
+    /// The plan for the pixels alone; `None` if storing is all there is to do.
+    pub fn without_saveas(&self) -> Option<Self> {
+        let fops: Vec<_> = self.fops.iter().filter(|fop| !matches!(fop, Fop::SaveAs(_))).cloned().collect();
+        (!fops.is_empty()).then_some(Self { fops })
+    }
+}
+
+/// Reads the stage that stands at `number`, counted from 1.
+fn parse_stage((number, stage): (usize, &str)) -> Result<Fop, ParseError> {
+    if scan::split_stage(stage).0.is_empty() {
+        return Err(ParseError::Missing {
+            fop: "pipeline",
+            argument: format!("operator {number}"),
+            expected: "an operator before, after and between |".to_owned(),
+        });
+    }
+    Fop::parse(stage)
+}
+
+impl FromStr for Plan {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Plan {
+    /// The canonical text: equal plans have equal texts, and it parses to the same plan.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fop) in self.fops.iter().enumerate() {
+            let separator = if index > 0 { "|" } else { "" };
+            write!(f, "{separator}{fop}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Why a text is not a plan. The message names the operator, the argument, the value and what was expected.
@@ -130,6 +239,120 @@ impl ParseError {
         match self {
             Self::UnknownFop { .. } | Self::OutOfScope { .. } => ErrorKind::Unsupported,
             _ => ErrorKind::Invalid,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAVEAS: &str = "saveas/cGhvdG9zOmEuanBn";
+
+    fn refusal(text: &str) -> String {
+        Plan::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn pipelines_are_fops_joined_by_bars() {
+        for (text, names) in [
+            ("imageInfo", vec!["imageInfo"]),
+            ("exif/", vec!["exif"]),
+            ("imageView2/2/w/1290/|imageslim", vec!["imageView2", "imageslim"]),
+            ("imageView/2/h/200|watermark/2/text/YQ", vec!["imageView", "watermark"]),
+            ("imageMogr/v2/strip|roundPic/radius/5|imageAve", vec!["imageMogr2", "roundPic", "imageAve"]),
+            ("imageMogr2/auto-orient|imageInfo|saveas/cGhvdG9zOmE", vec!["imageMogr2", "imageInfo", "saveas"]),
+            ("saveas/cGhvdG9zOmE", vec!["saveas"]),
+        ] {
+            let plan: Plan = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(plan.fops.iter().map(Fop::name).collect::<Vec<_>>(), names);
+            assert_eq!(plan.to_string().parse(), Ok(plan), "{text}");
+        }
+    }
+
+    /// Spec 3.3.
+    #[test]
+    fn the_worked_example() {
+        let text = "imageView2/1/w/200/h/200/q/75|watermark/2/text/SGVsbG8KV29ybGQ=/fontsize/500";
+        let plan = Plan::parse(text).unwrap();
+        assert_eq!(plan.to_string(), text);
+        let Fop::Watermark(Watermark { paint: watermark::Paint::Marks(marks), .. }) = &plan.fops[1] else {
+            panic!("not a watermark: {plan}");
+        };
+        let [watermark::Mark::Text(mark)] = marks.as_slice() else { panic!("not one text: {marks:?}") };
+        assert_eq!(mark.lettering.text, "Hello\nWorld");
+        assert_eq!(mark.lettering.size_twips, 500);
+    }
+
+    #[test]
+    fn equal_plans_have_one_text() {
+        for (left, right) in [
+            ("imageView2/2/w/20/h/10", "imageView2/2/h/10/w/20/"),
+            ("imageMogr2/format/jpeg/thumbnail/!50x50", "imageMogr2/thumbnail/50x50/format/jpg"),
+            ("imageMogr/thumbnail/50x", "imageMogr2/thumbnail/50x/quality/85"),
+            ("imageslim/zlevel/3", "imageslim"),
+            ("imageView/2/q/85", "imageView/2"),
+            ("imageMogr2/gravity/Center/sharpen/0/", "imageMogr2"),
+        ] {
+            let (left, right) = (Plan::parse(left).unwrap(), Plan::parse(right).unwrap());
+            assert_eq!(left, right);
+            assert_eq!(left.to_string(), right.to_string());
+        }
+    }
+
+    #[test]
+    fn empty_stages_are_refused() {
+        assert_eq!(refusal(""), "a pipeline has 1 to 32 operators; this one has 0");
+        for (text, number) in
+            [("|", 1), ("/", 1), ("|exif", 1), ("exif|", 2), ("imageslim||exif", 2), ("imageslim|/", 2), ("/exif", 1)]
+        {
+            let expected = "expected an operator before, after and between |";
+            assert_eq!(refusal(text), format!("pipeline: operator {number} is missing; {expected}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pipeline_has_at_most_32_fops() {
+        let slims = |count| vec!["imageslim"; count].join("|");
+        assert_eq!(Plan::parse(&slims(32)).map(|plan| plan.fops.len()), Ok(32));
+        assert_eq!(refusal(&slims(33)), "a pipeline has 1 to 32 operators; this one has 33");
+    }
+
+    #[test]
+    fn the_order_of_fops_makes_sense() {
+        let not_an_image = "its result is not an image, so only saveas may follow";
+        for (text, message) in [
+            ("imageInfo|imageslim", format!("imageInfo: {not_an_image}")),
+            ("imageInfo|imageInfo", format!("imageInfo: {not_an_image}")),
+            ("imageAve|imageInfo", format!("imageAve: {not_an_image}")),
+            ("exif|imageslim", format!("exif: {not_an_image}")),
+            ("imageslim|exif", "exif: reads the original, so no operator may stand before it".to_owned()),
+            (&format!("{SAVEAS}|imageslim"), "saveas: must be the last operator".to_owned()),
+            (&format!("imageslim|{SAVEAS}|{SAVEAS}"), "saveas: must be the last operator".to_owned()),
+        ] {
+            assert_eq!(refusal(text), message, "{text}");
+        }
+        for text in ["exif", "imageslim|imageInfo", "imageslim|imageAve", "exif|saveas/cGhvdG9zOmE"] {
+            assert!(Plan::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn plans_know_their_images_errors_and_destination() {
+        let plan =
+            Plan::parse(&format!("watermark/1/image/YQ|watermark/3/text/YQ/image/Yg/image/Yw|{SAVEAS}")).unwrap();
+        assert_eq!(plan.images().map(ToString::to_string).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(plan.saveas().and_then(|saveas| saveas.key.as_deref()), Some("a.jpg"));
+        let pixels = plan.without_saveas().unwrap();
+        assert_eq!((pixels.fops.len(), pixels.saveas()), (2, None));
+        assert_eq!(Plan::parse(SAVEAS).unwrap().without_saveas(), None);
+        for (text, ignores) in [
+            ("imageslim|imageView2/2/ignore-error/1", true),
+            ("imageMogr2/ignore-error/1|imageslim", true),
+            ("watermark/2/text/YQ/ignore-error/1", true),
+            ("imageView2/2/ignore-error/0|imageInfo", false),
+        ] {
+            assert_eq!(Plan::parse(text).unwrap().ignores_errors(), ignores, "{text}");
         }
     }
 }

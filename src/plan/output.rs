@@ -1,5 +1,9 @@
 //! Output settings that several operators share: format, quality, interlace, palette size, ignore-error.
 
+use std::fmt;
+
+use super::ParseError;
+use super::scan::{self, Cursor};
 use crate::geometry::Size;
 
 /// A format that results are encoded in.
@@ -14,6 +18,23 @@ pub enum OutputFormat {
     Tiff,
 }
 
+impl OutputFormat {
+    /// All formats, each under its canonical name.
+    pub const ALL: [Self; 6] = [Self::Jpeg, Self::Png, Self::Gif, Self::Webp, Self::Bmp, Self::Tiff];
+
+    /// The name that `format/…` has for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::Gif => "gif",
+            Self::Webp => "webp",
+            Self::Bmp => "bmp",
+            Self::Tiff => "tiff",
+        }
+    }
+}
+
 /// What the user asked the result to be encoded as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FormatChoice {
@@ -23,6 +44,36 @@ pub enum FormatChoice {
     Named(OutputFormat),
 }
 
+impl FormatChoice {
+    /// Reads the value of `format/…`; `jpeg` is `jpg`.
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
+        let value = cursor.value("format", FORMATS)?;
+        match value {
+            "copy" => return Ok(Self::Source),
+            "jpeg" => return Ok(Self::Named(OutputFormat::Jpeg)),
+            "heic" | "avif" => {
+                let expected = format_args!("{FORMATS} (this server does not encode {value})");
+                return Err(cursor.invalid("format", value, expected));
+            }
+            _ => {}
+        }
+        let named = OutputFormat::ALL.into_iter().find(|format| format.name() == value);
+        named.map(Self::Named).ok_or_else(|| cursor.invalid("format", value, FORMATS))
+    }
+}
+
+/// The values of `format/…`.
+const FORMATS: &str = "one of jpg, jpeg, png, gif, webp, bmp, tiff, copy";
+
+impl fmt::Display for FormatChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "copy",
+            Self::Named(format) => format.name(),
+        })
+    }
+}
+
 /// A requested quality, 1–100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quality {
@@ -30,6 +81,34 @@ pub struct Quality {
     pub value: u8,
     /// `!`: use it as it is, whatever the source's own quality.
     pub exact: bool,
+}
+
+impl Quality {
+    /// What is used when nobody asks (spec 4.0).
+    pub const DEFAULT: Self = Self { value: 75, exact: false };
+
+    /// Reads the value of `argument`: 1–100, with or without a `!`.
+    pub(super) fn read(cursor: &mut Cursor<'_>, argument: &str) -> Result<Self, ParseError> {
+        cursor.read(argument, "an integer from 1 to 100, with or without a final !", |value| {
+            let number = value.strip_suffix('!').unwrap_or(value);
+            Some(Self { value: scan::integer_in(number, &(1..=100))?, exact: number.len() < value.len() })
+        })
+    }
+
+    /// The quality to encode with: as asked with `!` or when the source has none to go by (it is no JPEG), else
+    /// [`effective_quality`].
+    pub fn effective(self, source_quality: Option<u8>, source: Size, output: Size) -> u8 {
+        match source_quality {
+            Some(source_quality) if !self.exact => effective_quality(self.value, source_quality, source, output),
+            _ => self.value,
+        }
+    }
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.value, if self.exact { "!" } else { "" })
+    }
 }
 
 /// Output settings of one fop; `None` leaves what an earlier fop said in force.
@@ -47,6 +126,37 @@ pub struct OutputSettings {
     pub ignore_error: bool,
 }
 
+impl OutputSettings {
+    /// Writes the settings that are there; quality under the name `quality`.
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, quality: &str) -> fmt::Result {
+        if let Some(format) = self.format {
+            write!(f, "/format/{format}")?;
+        }
+        if let Some(value) = self.quality {
+            write!(f, "/{quality}/{value}")?;
+        }
+        if let Some(interlace) = self.interlace {
+            write!(f, "/interlace/{}", u8::from(interlace))?;
+        }
+        if let Some(colors) = self.colors {
+            write!(f, "/colors/{colors}")?;
+        }
+        write_ignore_error(f, self.ignore_error)
+    }
+}
+
+/// Writes `/ignore-error/1` if it is on.
+pub(super) fn write_ignore_error(f: &mut fmt::Formatter<'_>, ignore_error: bool) -> fmt::Result {
+    if ignore_error { f.write_str("/ignore-error/1") } else { Ok(()) }
+}
+
+/// Reads the value of `colors/…`.
+pub(super) fn read_colors(cursor: &mut Cursor<'_>) -> Result<u16, ParseError> {
+    cursor.read("colors", "one of 2, 4, 8, 16, 32, 64, 128, 256", |value| {
+        scan::integer_in(value, &(2..=256_u16)).filter(|colors| colors.is_power_of_two())
+    })
+}
+
 /// The quality to encode a JPEG source's result with (spec 4.0).
 ///
 /// `c = qs × sqrt(W·H / (outW·outH))`, capped at 90 while `qs ≤ 90`'s correction applies; the result is
@@ -55,4 +165,78 @@ pub fn effective_quality(requested: u8, source_quality: u8, source: Size, output
     let corrected = f64::from(source_quality) * (source.area() as f64 / output.area().max(1) as f64).sqrt();
     let corrected = if source_quality <= 90 { corrected.min(90.0) } else { corrected };
     f64::from(requested).min(corrected).floor().clamp(1.0, 100.0) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spec 4.0, the quality table row by row.
+    #[test]
+    fn quality_follows_the_source() {
+        let source = Size::new(640, 427);
+        for (qs, output, asked, effective) in [
+            (80, (200, 133), "75", 75),
+            (60, (640, 427), "75", 60),
+            (50, (600, 400), "75", 53),
+            (40, (400, 267), "75", 63),
+            (95, (640, 427), "100", 95),
+            (95, (640, 427), "100!", 100),
+            (80, (1280, 854), "75", 40),
+            (90, (64, 43), "100", 90),
+            (1, (9999, 9999), "1", 1),
+        ] {
+            let quality = Quality::read(&mut Cursor::new("fop", Some(asked)), "q").unwrap();
+            let output = Size::new(output.0, output.1);
+            assert_eq!(quality.effective(Some(qs), source, output), effective, "qs {qs}, {output}, {asked}");
+        }
+        assert_eq!(Quality::DEFAULT.effective(None, source, source), 75, "not a JPEG");
+    }
+
+    #[test]
+    fn qualities_are_1_to_100() {
+        let read = |text| Quality::read(&mut Cursor::new("fop", Some(text)), "q").ok();
+        assert_eq!(read("1"), Some(Quality { value: 1, exact: false }));
+        assert_eq!(read("100!"), Some(Quality { value: 100, exact: true }));
+        for text in ["0", "101", "!", "!75", "75!!", "7.5", "-75", "high"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn formats_are_those_encoded_here() {
+        let read = |text: &str| FormatChoice::read(&mut Cursor::new("fop", Some(text)));
+        for (text, format) in [
+            ("jpg", FormatChoice::Named(OutputFormat::Jpeg)),
+            ("jpeg", FormatChoice::Named(OutputFormat::Jpeg)),
+            ("png", FormatChoice::Named(OutputFormat::Png)),
+            ("gif", FormatChoice::Named(OutputFormat::Gif)),
+            ("webp", FormatChoice::Named(OutputFormat::Webp)),
+            ("bmp", FormatChoice::Named(OutputFormat::Bmp)),
+            ("tiff", FormatChoice::Named(OutputFormat::Tiff)),
+            ("copy", FormatChoice::Source),
+        ] {
+            assert_eq!(read(text), Ok(format), "{text}");
+            assert_eq!(read(&format.to_string()), Ok(format), "{format}");
+        }
+        for text in ["JPG", "psd", "jpg2000", ""] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            read("avif").unwrap_err().to_string(),
+            "fop: format is \"avif\"; expected one of jpg, jpeg, png, gif, webp, bmp, tiff, copy \
+             (this server does not encode avif)"
+        );
+    }
+
+    #[test]
+    fn palettes_are_powers_of_two() {
+        let read = |text: &str| read_colors(&mut Cursor::new("fop", Some(text))).ok();
+        for colors in [2, 4, 8, 16, 32, 64, 128, 256_u16] {
+            assert_eq!(read(&colors.to_string()), Some(colors));
+        }
+        for text in ["0", "1", "3", "100", "512", "-2"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 }
