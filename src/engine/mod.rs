@@ -1,15 +1,15 @@
 //! Plan and bytes in, bytes out: synchronous, deterministic, no network, no clock.
 //!
-//! [`probe`](decode::probe) reads a header, `resolve` turns plan and header into a program of exact
-//! steps with a cost, `run` decodes, applies the steps and encodes. The same plan over the same bytes gives the same
+//! [`probe`](decode::probe) reads a header, [`resolve`](resolve::resolve) turns plan and header into a
+//! [`Program`](program::Program) of exact steps with a cost, [`run`](run::run) decodes, applies the steps and encodes. The same plan over the same bytes gives the same
 //! bytes, whatever the load or the number of threads.
 
+pub mod color;
 pub mod decode;
 pub mod encode;
 pub mod image;
 pub mod limits;
 pub mod metadata;
-pub mod op;
 
 use crate::error::ErrorKind;
 

@@ -1,1 +1,167 @@
 //! Bytes to header, metadata and frames: one codec a file.
+//!
+//! Formats are told by their first bytes, never by a name. Every decoder checks the size against [`Limits`] before it
+//! takes memory, ends broken data with [`Error::Broken`], and returns 8-bit pixels in the file's own orientation.
+
+mod gif;
+mod jpeg;
+pub(in crate::engine) mod jpeg_markers;
+mod jpeg_quality;
+pub(in crate::engine) mod png;
+pub(in crate::engine) mod psd;
+pub(in crate::engine) mod raster;
+pub(in crate::engine) mod riff;
+pub(in crate::engine) mod turbo;
+mod webp;
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+pub(in crate::engine) mod tests;
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use super::Error;
+use super::image::{Format, Frame, Header};
+use super::limits::{Cancel, Limits};
+use crate::geometry::Size;
+
+/// Reads the header of a picture; no pixels are decoded.
+///
+/// The size is not checked against limits here.
+///
+/// # Errors
+/// [`Error::NotAnImage`] for unknown first bytes, [`Error::Broken`] for a header that is broken or cut short (for GIF:
+/// for a file without its end), [`Error::UnsupportedFeature`] for parts of a format that are not read here.
+pub fn probe(bytes: &[u8]) -> Result<Header, Error> {
+    match sniff(bytes).ok_or(Error::NotAnImage)? {
+        Format::Jpeg => jpeg::probe(bytes),
+        Format::Png => png::probe(bytes),
+        Format::Gif => gif::probe(bytes),
+        Format::Webp => webp::probe(bytes),
+        format @ (Format::Bmp | Format::Tiff) => raster::probe(bytes, format),
+        Format::Psd => psd::probe(bytes),
+    }
+}
+
+/// Size of the frame that [`still`] returns at `eighths`/8: JPEG scales, other formats do not.
+pub fn scaled_size(header: &Header, eighths: u8) -> Size {
+    if header.format == Format::Jpeg { scaled(header.size, eighths) } else { header.size }
+}
+
+/// The first frame, as stored (not turned by its orientation); of an animation the first composited canvas.
+///
+/// JPEG is decoded at `eighths`/8 of its size, `eighths` one of 1, 2, 4, 8. `Gray` for gray files, `Rgb` where no pixel
+/// can be transparent, else `Rgba` with straight alpha. CMYK becomes sRGB, by the file's own profile where it has one;
+/// other profiles are not applied (see [`super::color::to_srgb`]).
+///
+/// # Errors
+/// [`Error::Limit`] over `limits`, [`Error::Broken`] for broken or truncated data, [`Error::UnsupportedFeature`],
+/// [`Error::Cancelled`].
+pub fn still(bytes: &[u8], header: &Header, eighths: u8, limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
+    limits.check_source(header.size)?;
+    cancel.check()?;
+    let frame = match header.format {
+        Format::Jpeg => jpeg::still(bytes, eighths, limits, cancel),
+        Format::Png => png::still(bytes, limits),
+        Format::Gif => gif::still(bytes, limits),
+        Format::Webp => webp::still(bytes, limits),
+        format @ (Format::Bmp | Format::Tiff) => raster::still(bytes, format, limits),
+        Format::Psd => psd::still(bytes, limits),
+    }?;
+    cancel.check()?;
+    Ok(frame)
+}
+
+/// The composited canvases of a GIF or WebP file, one by one.
+///
+/// # Errors
+/// [`Error::Limit`] where the canvas, the number of frames or all frames together are over `limits`,
+/// [`Error::UnsupportedFeature`] for formats that do not move.
+pub fn animation<'a>(bytes: &'a [u8], header: &Header, limits: &Limits) -> Result<Animation<'a>, Error> {
+    check_animation(header, limits)?;
+    let source = match header.format {
+        Format::Gif => Source::Gif(Box::new(gif::Player::new(bytes, limits)?)),
+        Format::Webp => Source::Webp(webp::Player::new(bytes, limits)?),
+        format => return Err(unsupported(format, "animation")),
+    };
+    Ok(Animation { source, frames_left: header.frames })
+}
+
+/// Frames of an animation; takes the memory of a few canvases, however many frames there are.
+pub struct Animation<'a> {
+    source: Source<'a>,
+    frames_left: u32,
+}
+
+enum Source<'a> {
+    Gif(Box<gif::Player<'a>>),
+    Webp(webp::Player<'a>),
+}
+
+impl Animation<'_> {
+    /// The next canvas as straight RGBA, and how long it shows; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where the data is broken or cut short, [`Error::Limit`] where a frame is larger than allowed.
+    pub fn next_frame(&mut self) -> Result<Option<(Frame, Duration)>, Error> {
+        let Some(left) = self.frames_left.checked_sub(1) else { return Ok(None) };
+        self.frames_left = left;
+        match &mut self.source {
+            Source::Gif(player) => player.next_frame(),
+            Source::Webp(player) => player.next_frame(),
+        }
+    }
+
+    /// How many times it plays, 0 for ever.
+    pub fn loops(&self) -> u32 {
+        match &self.source {
+            Source::Gif(player) => player.loops(),
+            Source::Webp(player) => player.loops(),
+        }
+    }
+}
+
+fn check_animation(header: &Header, limits: &Limits) -> Result<(), Error> {
+    limits.check_source(header.size)?;
+    let (what, limit) = match header.format {
+        Format::Webp => ("WebP frames", limits.webp_frames),
+        _ => ("GIF frames", limits.gif_frames),
+    };
+    if header.frames > limit {
+        return Err(Error::Limit { what, value: u64::from(header.frames), limit: u64::from(limit) });
+    }
+    let pixels = header.size.area().saturating_mul(u64::from(header.frames));
+    if pixels > limits.animation_pixels {
+        return Err(Error::Limit { what: "pixels of all frames", value: pixels, limit: limits.animation_pixels });
+    }
+    Ok(())
+}
+
+/// The format that the first bytes belong to.
+pub fn sniff(bytes: &[u8]) -> Option<Format> {
+    match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => Some(Format::Jpeg),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(Format::Png),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Format::Gif),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Format::Webp),
+        [b'B', b'M', ..] => Some(Format::Bmp),
+        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => Some(Format::Tiff),
+        [b'8', b'B', b'P', b'S', ..] => Some(Format::Psd),
+        _ => None,
+    }
+}
+
+fn scaled(size: Size, eighths: u8) -> Size {
+    let edge = |edge: u32| (u64::from(edge) * u64::from(eighths)).div_ceil(8) as u32;
+    Size::new(edge(size.width), edge(size.height))
+}
+
+fn broken(format: Format, problem: impl Display) -> Error {
+    Error::Broken { format: format.name(), problem: problem.to_string() }
+}
+
+fn unsupported(format: Format, problem: impl Display) -> Error {
+    Error::UnsupportedFeature { format: format.name(), problem: problem.to_string() }
+}

@@ -1,1 +1,169 @@
 //! Frames to bytes: one codec a file.
+//!
+//! The same frame and settings give the same bytes: no threads, no clock, fixed seeds. Colours are not converted here;
+//! a profile in the settings is embedded where it fits the frame's channels.
+
+mod gif;
+mod jpeg;
+mod palette;
+mod png;
+mod raster;
+mod webp;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use super::Error;
+use super::image::{Frame, Layout};
+use super::metadata::{self, Metadata};
+use crate::geometry::Size;
+use crate::plan::output::OutputFormat;
+
+/// How a result is encoded.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The format.
+    pub format: OutputFormat,
+    /// 1–100; for JPEG and lossy WebP.
+    pub quality: u8,
+    /// Progressive JPEG. The other formats are never interlaced.
+    pub interlace: bool,
+    /// Size of the palette, 2–256: for PNG instead of full colour, for GIF instead of 128.
+    pub colors: Option<u16>,
+    /// Lossless WebP.
+    pub lossless: bool,
+    /// How much time may go into fewer bytes.
+    pub effort: Effort,
+    /// What goes into the file beside pixels. GIF and BMP hold none of it, TIFF only the profile, JPEG EXIF data up to
+    /// 64 KiB, WebP no density. What does not fit is left out.
+    pub metadata: Metadata,
+}
+
+/// How much time may go into fewer bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effort {
+    /// Interactive requests.
+    Fast,
+    /// `imageslim`: progressive JPEG, the best PNG compression, a slower WebP search.
+    Small,
+}
+
+/// Encodes one picture.
+///
+/// JPEG and BMP take `Gray` and `Rgb` only: whoever has alpha flattens first. The other formats keep alpha; GIF makes
+/// it transparent below 128 and opaque from there on.
+///
+/// # Errors
+/// [`Error::Unencodable`] where the format cannot hold the picture: alpha in JPEG or BMP, an edge over 65 500 (JPEG),
+/// 65 535 (GIF) or 16 383 pixels (WebP).
+pub fn still(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
+    match settings.format {
+        OutputFormat::Jpeg => jpeg::encode(frame, settings),
+        OutputFormat::Png => png::encode(frame, settings),
+        OutputFormat::Gif => {
+            let mut writer = gif::Writer::new(frame.size(), 1, settings)?;
+            writer.push(frame, Duration::ZERO)?;
+            writer.finish()
+        }
+        OutputFormat::Webp => webp::encode(frame, settings),
+        format @ (OutputFormat::Bmp | OutputFormat::Tiff) => raster::encode(frame, format, settings),
+    }
+}
+
+/// Starts an animation on a canvas of `size` that plays `loops` times, 0 for ever; GIF and WebP.
+///
+/// # Errors
+/// [`Error::Unencodable`] for formats that do not move, and for canvases larger than the format's.
+pub fn animation(size: Size, loops: u32, settings: &Settings) -> Result<AnimationWriter, Error> {
+    let sink = match settings.format {
+        OutputFormat::Gif => Sink::Gif(gif::Writer::new(size, loops, settings)?),
+        OutputFormat::Webp => Sink::Webp(webp::Writer::new(size, loops, settings)?),
+        format => return Err(unencodable(format, "it holds one frame only")),
+    };
+    Ok(AnimationWriter { sink, size })
+}
+
+/// Collects frames into an animation.
+pub struct AnimationWriter {
+    sink: Sink,
+    size: Size,
+}
+
+enum Sink {
+    Gif(gif::Writer),
+    Webp(webp::Writer),
+}
+
+impl AnimationWriter {
+    /// Adds a frame of the canvas's size, in any layout, that shows for `duration` (GIF counts hundredths of a second,
+    /// WebP thousandths).
+    ///
+    /// # Errors
+    /// [`Error::Unencodable`] where the frame has another size.
+    pub fn push(&mut self, frame: &Frame, duration: Duration) -> Result<(), Error> {
+        if frame.size() != self.size {
+            let format = if matches!(self.sink, Sink::Gif(_)) { OutputFormat::Gif } else { OutputFormat::Webp };
+            let problem = format_args!("a frame of {} in an animation of {}", frame.size(), self.size).to_string();
+            return Err(unencodable(format, problem));
+        }
+        match &mut self.sink {
+            Sink::Gif(writer) => writer.push(frame, duration),
+            Sink::Webp(writer) => writer.push(frame, duration),
+        }
+    }
+
+    /// The finished file.
+    ///
+    /// # Errors
+    /// [`Error::Unencodable`] where no frame was added.
+    pub fn finish(self) -> Result<Vec<u8>, Error> {
+        match self.sink {
+            Sink::Gif(writer) => writer.finish(),
+            Sink::Webp(writer) => writer.finish(),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether the profile in the settings will be embedded with frames of this layout. Where it will not, whoever
+    /// wants right colours converts the frame first (see [`super::color::to_srgb`]).
+    ///
+    /// GIF and BMP hold no profile, and the others only one for the channels that are stored: a palette and WebP store
+    /// gray as colour.
+    pub fn embeds_icc(&self, layout: Layout) -> bool {
+        self.icc_for(layout).is_some()
+    }
+
+    fn icc_for(&self, layout: Layout) -> Option<&[u8]> {
+        let stored = match self.format {
+            OutputFormat::Gif | OutputFormat::Bmp => return None,
+            OutputFormat::Webp => Layout::Rgb,
+            OutputFormat::Png if self.colors.is_some() => Layout::Rgb,
+            _ => layout,
+        };
+        self.metadata.icc.as_deref().filter(|icc| metadata::describes(icc, stored))
+    }
+}
+
+/// Whether any pixel is not fully opaque.
+fn is_translucent(frame: &Frame) -> bool {
+    frame.layout() == Layout::Rgba && frame.pixels().chunks_exact(4).any(|pixel| pixel[3] != 255)
+}
+
+const fn name(format: OutputFormat) -> &'static str {
+    match format {
+        OutputFormat::Jpeg => "jpeg",
+        OutputFormat::Png => "png",
+        OutputFormat::Gif => "gif",
+        OutputFormat::Webp => "webp",
+        OutputFormat::Bmp => "bmp",
+        OutputFormat::Tiff => "tiff",
+    }
+}
+
+fn unencodable(format: OutputFormat, problem: impl Display) -> Error {
+    Error::Unencodable { format: name(format), problem: problem.to_string() }
+}

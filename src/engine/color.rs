@@ -1,0 +1,167 @@
+//! Pixels of other colour spaces to sRGB, by ICC profiles (moxcms) or by plain formulas.
+
+use moxcms::{
+    ColorProfile, DataColorSpace, Layout as Channels, RenderingIntent, Transform8BitExecutor, TransformOptions,
+};
+use std::sync::Arc;
+
+use super::Error;
+use super::image::{Frame, Layout};
+
+/// Pixels that are converted at once: the scratch memory stays small.
+const BATCH_PIXELS: usize = 4096;
+
+/// Converts `frame` in place from the colours of the profile `icc` to sRGB, relative colorimetric; alpha stays.
+///
+/// A profile that is broken, or is not for this layout, is ignored: the numbers then mean sRGB, as they do for whoever
+/// cannot read profiles.
+///
+/// # Errors
+/// None at present; the type leaves room for limits.
+pub fn to_srgb(frame: &mut Frame, icc: &[u8]) -> Result<(), Error> {
+    let channels = match frame.layout() {
+        Layout::Gray => Channels::Gray,
+        Layout::Rgb => Channels::Rgb,
+        Layout::Rgba => Channels::Rgba,
+    };
+    let Some(transform) = transform(icc, channels, channels) else { return Ok(()) };
+    let width = frame.layout().channels();
+    let mut converted = vec![0; BATCH_PIXELS * width];
+    for batch in frame.pixels_mut().chunks_mut(BATCH_PIXELS * width) {
+        let target = &mut converted[..batch.len()];
+        if transform.transform(batch, target).is_ok() {
+            copy_color(batch, target, width);
+        }
+    }
+    Ok(())
+}
+
+/// Converts CMYK (0 is no ink) to sRGB, three bytes a pixel: by `icc` where it is a readable CMYK profile, else by
+/// `R = (255 − C)(255 − K) / 255`.
+pub(super) fn cmyk_to_srgb(cmyk: &[u8], icc: Option<&[u8]>) -> Vec<u8> {
+    let mut rgb = vec![0; cmyk.len() / 4 * 3];
+    let transform = icc.and_then(|icc| transform(icc, Channels::Rgba, Channels::Rgb));
+    for (source, target) in cmyk.chunks(4 * BATCH_PIXELS).zip(rgb.chunks_mut(3 * BATCH_PIXELS)) {
+        let converted = transform.as_ref().is_some_and(|transform| transform.transform(source, target).is_ok());
+        if !converted {
+            cmyk_by_formula(source, target);
+        }
+    }
+    rgb
+}
+
+fn cmyk_by_formula(cmyk: &[u8], rgb: &mut [u8]) {
+    for (ink, color) in cmyk.chunks_exact(4).zip(rgb.chunks_exact_mut(3)) {
+        let light = 255 - u16::from(ink[3]);
+        for (ink, color) in ink.iter().zip(color) {
+            *color = (((255 - u16::from(*ink)) * light + 127) / 255) as u8;
+        }
+    }
+}
+
+/// The transform from `icc` to sRGB; `None` where the profile cannot serve.
+///
+/// Four source channels that become three are CMYK. A profile without a colorimetric table is used with the perceptual
+/// one, as colour management systems do.
+fn transform(icc: &[u8], from: Channels, to: Channels) -> Option<Arc<Transform8BitExecutor>> {
+    let profile = ColorProfile::new_from_slice(icc).ok()?;
+    let expected = match (from, to) {
+        (Channels::Gray, _) => DataColorSpace::Gray,
+        (Channels::Rgba, Channels::Rgb) => DataColorSpace::Cmyk,
+        _ => DataColorSpace::Rgb,
+    };
+    if profile.color_space != expected {
+        return None;
+    }
+    let target = if to == Channels::Gray { gray_target() } else { ColorProfile::new_srgb() };
+    [RenderingIntent::RelativeColorimetric, RenderingIntent::Perceptual].into_iter().find_map(|rendering_intent| {
+        let options = TransformOptions { rendering_intent, ..TransformOptions::default() };
+        profile.create_transform_8bit(from, &target, to, options).ok()
+    })
+}
+
+/// Gray with sRGB's tone curve.
+fn gray_target() -> ColorProfile {
+    let srgb = ColorProfile::new_srgb();
+    let mut gray = ColorProfile::new_gray_with_gamma(2.2);
+    gray.gray_trc = srgb.green_trc;
+    gray
+}
+
+/// Copies the colour channels, not alpha.
+fn copy_color(pixels: &mut [u8], converted: &[u8], width: usize) {
+    if width < 4 {
+        pixels.copy_from_slice(converted);
+        return;
+    }
+    for (pixel, converted) in pixels.chunks_exact_mut(4).zip(converted.chunks_exact(4)) {
+        pixel[..3].copy_from_slice(&converted[..3]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Size;
+
+    fn of(layout: Layout, pixel: &[u8]) -> Frame {
+        // More pixels than one batch.
+        let pixels = pixel.repeat(BATCH_PIXELS + 10);
+        Frame::new(Size::new(BATCH_PIXELS as u32 + 10, 1), layout, pixels).expect("a row")
+    }
+
+    #[test]
+    fn display_p3_becomes_srgb() {
+        let icc = ColorProfile::new_display_p3().encode().expect("a built-in profile");
+        // Grays stay, colours move by the two matrices and sRGB's curve, and what lies outside sRGB is clipped.
+        for (p3, srgb) in
+            [([128, 128, 128], [128, 128, 128]), ([200, 100, 50], [215, 93, 31]), ([0, 255, 0], [0, 255, 0])]
+        {
+            for layout in [Layout::Rgb, Layout::Rgba] {
+                let pixel = [p3[0], p3[1], p3[2], 77];
+                let mut frame = of(layout, &pixel[..layout.channels()]);
+                to_srgb(&mut frame, &icc).expect("it never fails");
+                for x in [0, BATCH_PIXELS as u32 + 9] {
+                    let [r, g, b, a] = frame.rgba_at(x, 0);
+                    let far = [r, g, b].into_iter().zip(srgb).any(|(value, expected)| value.abs_diff(expected) > 2);
+                    assert!(!far, "{p3:?} became {:?}", [r, g, b]);
+                    assert_eq!(a, if layout == Layout::Rgba { 77 } else { 255 });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gray_takes_srgbs_curve() {
+        let icc = ColorProfile::new_gray_with_gamma(1.0).encode().expect("a built-in profile");
+        let mut frame = of(Layout::Gray, &[128]);
+        to_srgb(&mut frame, &icc).expect("it never fails");
+        // Half the light is 188 in sRGB.
+        assert!(frame.pixels()[5].abs_diff(188) <= 1, "{}", frame.pixels()[5]);
+    }
+
+    #[test]
+    fn profiles_that_cannot_serve_are_ignored() {
+        let gray = ColorProfile::new_gray_with_gamma(1.0).encode().expect("a built-in profile");
+        let p3 = ColorProfile::new_display_p3().encode().expect("a built-in profile");
+        for icc in [&b""[..], b"no profile", &p3[..100], &gray] {
+            let mut frame = of(Layout::Rgb, &[200, 100, 50]);
+            to_srgb(&mut frame, icc).expect("it never fails");
+            assert_eq!(frame.rgba_at(0, 0), [200, 100, 50, 255]);
+        }
+    }
+
+    #[test]
+    fn inks_become_light() {
+        for (cmyk, rgb) in [
+            ([0, 0, 0, 0], [255, 255, 255]),
+            ([0, 0, 0, 255], [0, 0, 0]),
+            ([255, 0, 0, 0], [0, 255, 255]),
+            ([0, 128, 255, 127], [128, 64, 0]),
+        ] {
+            for icc in [None, Some(&b"no profile"[..])] {
+                assert_eq!(cmyk_to_srgb(&cmyk, icc), rgb);
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! BMP and TIFF, by the `image` crate.
+
+use std::io::Cursor;
+
+use ::image::codecs::bmp::BmpDecoder;
+use ::image::codecs::tiff::TiffDecoder;
+use ::image::error::ImageError;
+use ::image::{ColorType, DynamicImage, ExtendedColorType, ImageDecoder, Limits as ImageLimits};
+
+use super::{broken, unsupported};
+use crate::engine::image::{ColorModel, Format, Frame, Header, Layout};
+use crate::engine::limits::Limits;
+use crate::engine::{Error, metadata};
+use crate::geometry::Size;
+
+/// Most bytes a decoder may take for one pixel: four channels of 32 bits, and a second buffer of the same.
+const BYTES_PER_PIXEL: u64 = 32;
+
+/// What small files may take whatever their size.
+const SPARE_BYTES: u64 = 16 << 20;
+
+pub(super) fn probe(bytes: &[u8], format: Format) -> Result<Header, Error> {
+    let decoder = open(bytes, format)?;
+    let (width, height) = decoder.dimensions();
+    let size = Size::new(width, height);
+    if size.area() == 0 {
+        return Err(broken(format, "its width or height is 0"));
+    }
+    Ok(Header {
+        format,
+        size,
+        orientation: if format == Format::Tiff { metadata::orientation(bytes) } else { None },
+        frames: 1,
+        color_model: color_model(&*decoder, bytes, format),
+        has_alpha: decoder.color_type().has_alpha(),
+        bytes: bytes.len() as u64,
+        jpeg_quality: None,
+    })
+}
+
+pub(super) fn still(bytes: &[u8], format: Format, limits: &Limits) -> Result<Frame, Error> {
+    let mut decoder = open(bytes, format)?;
+    let (width, height) = decoder.dimensions();
+    let size = Size::new(width, height);
+    limits.check_source(size)?;
+    let mut image_limits = ImageLimits::no_limits();
+    image_limits.max_alloc = Some(size.area() * BYTES_PER_PIXEL + SPARE_BYTES);
+    decoder.set_limits(image_limits).map_err(|error| into_error(error, format))?;
+    let decoded = DynamicImage::from_decoder(decoder).map_err(|error| into_error(error, format))?;
+    let (layout, pixels) = match decoded.color() {
+        ColorType::L8 | ColorType::L16 => (Layout::Gray, decoded.into_luma8().into_raw()),
+        color if color.has_alpha() => (Layout::Rgba, decoded.into_rgba8().into_raw()),
+        _ => (Layout::Rgb, decoded.into_rgb8().into_raw()),
+    };
+    Frame::new(size, layout, pixels).ok_or_else(|| broken(format, "its size has no meaning"))
+}
+
+/// The ICC profile of a TIFF file.
+pub(in crate::engine) fn tiff_icc(bytes: &[u8]) -> Option<Vec<u8>> {
+    TiffDecoder::new(Cursor::new(bytes)).ok()?.icc_profile().ok()?
+}
+
+fn open(bytes: &[u8], format: Format) -> Result<Box<dyn ImageDecoder + '_>, Error> {
+    let source = Cursor::new(bytes);
+    match format {
+        Format::Bmp => BmpDecoder::new(source).map(|decoder| Box::new(decoder) as Box<dyn ImageDecoder>),
+        _ => TiffDecoder::new(source).map(|decoder| Box::new(decoder) as Box<dyn ImageDecoder>),
+    }
+    .map_err(|error| into_error(error, format))
+}
+
+fn color_model(decoder: &dyn ImageDecoder, bytes: &[u8], format: Format) -> ColorModel {
+    // Bits a pixel stand at byte 28 of a BMP with the usual 40-byte header; up to 8 there is a palette.
+    if format == Format::Bmp && bytes.get(28).is_some_and(|bits| (1..=8).contains(bits)) {
+        return ColorModel::Palette;
+    }
+    match (decoder.original_color_type(), decoder.color_type()) {
+        (ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16, _) => ColorModel::Cmyk,
+        (_, ColorType::L8 | ColorType::L16) => ColorModel::Gray,
+        (_, ColorType::La8 | ColorType::La16) => ColorModel::GrayAlpha,
+        (_, color) if color.has_alpha() => ColorModel::Nrgba,
+        _ => ColorModel::Rgb,
+    }
+}
+
+fn into_error(error: ImageError, format: Format) -> Error {
+    match error {
+        ImageError::Unsupported(error) => unsupported(format, error),
+        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            broken(format, "it is cut short")
+        }
+        error => broken(format, error),
+    }
+}

@@ -1,0 +1,87 @@
+//! PNG, by the `png` crate: full colour, or a palette where one was asked for.
+
+use std::borrow::Cow;
+
+use ::png::{BitDepth, ColorType, Compression, Encoder, Filter, Info, PixelDimensions, Unit};
+
+use super::palette::{Alpha, Indexed, quantize};
+use super::{Effort, Settings, unencodable};
+use crate::engine::Error;
+use crate::engine::image::{Frame, Layout};
+use crate::plan::output::OutputFormat;
+
+pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
+    if let Some(colors) = settings.colors {
+        let indexed = quantize(frame, colors, Alpha::Levels, settings.effort);
+        return write_indexed(frame, &indexed, settings);
+    }
+    let color = match frame.layout() {
+        Layout::Gray => ColorType::Grayscale,
+        Layout::Rgb => ColorType::Rgb,
+        Layout::Rgba => ColorType::Rgba,
+    };
+    let mut info = info(frame, settings);
+    info.color_type = color;
+    write(info, frame.pixels(), Filter::Adaptive, settings)
+}
+
+fn write_indexed(frame: &Frame, indexed: &Indexed, settings: &Settings) -> Result<Vec<u8>, Error> {
+    let depth = match indexed.palette.len() {
+        0..=2 => BitDepth::One,
+        3..=4 => BitDepth::Two,
+        5..=16 => BitDepth::Four,
+        _ => BitDepth::Eight,
+    };
+    let mut info = info(frame, settings);
+    info.color_type = ColorType::Indexed;
+    info.bit_depth = depth;
+    info.palette = Some(indexed.palette.iter().flat_map(|entry| [entry[0], entry[1], entry[2]]).collect());
+    if indexed.palette.iter().any(|entry| entry[3] != 255) {
+        info.trns = Some(indexed.palette.iter().map(|entry| entry[3]).collect());
+    }
+    let packed = pack(&indexed.indices, frame.size().width as usize, depth as usize);
+    // Filters predict from neighbours, which means nothing for indices.
+    write(info, &packed, Filter::NoFilter, settings)
+}
+
+fn info<'a>(frame: &Frame, settings: &'a Settings) -> Info<'a> {
+    let mut info = Info::with_size(frame.size().width, frame.size().height);
+    let kept = &settings.metadata;
+    info.icc_profile = settings.icc_for(frame.layout()).map(Cow::Borrowed);
+    info.exif_metadata = kept.exif.as_deref().map(Cow::Borrowed);
+    info.pixel_dims = kept.density_dpi.map(|dpi| {
+        let per_meter = (f64::from(dpi) / 0.0254).round() as u32;
+        PixelDimensions { xppu: per_meter, yppu: per_meter, unit: Unit::Meter }
+    });
+    info
+}
+
+fn write(info: Info<'_>, data: &[u8], filter: Filter, settings: &Settings) -> Result<Vec<u8>, Error> {
+    let failed = |error: ::png::EncodingError| unencodable(OutputFormat::Png, error);
+    let indexed = info.color_type == ColorType::Indexed;
+    let mut file = Vec::new();
+    let mut encoder = Encoder::with_info(&mut file, info).map_err(failed)?;
+    encoder.set_compression(match (settings.effort, indexed) {
+        (Effort::Small, _) => Compression::High,
+        // The fast compressor knows literals and runs of zeros only: far too little for indices.
+        (Effort::Fast, true) => Compression::Balanced,
+        (Effort::Fast, false) => Compression::Fast,
+    });
+    encoder.set_filter(filter);
+    let mut writer = encoder.write_header().map_err(failed)?;
+    writer.write_image_data(data).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(file)
+}
+
+/// Packs indices into `bits` each, rows starting at whole bytes, the first index in the high bits.
+fn pack(indices: &[u8], width: usize, bits: usize) -> Vec<u8> {
+    let per_byte = 8 / bits;
+    let rows = indices.chunks_exact(width);
+    rows.flat_map(|row| row.chunks(per_byte))
+        .map(|group| {
+            let packed = group.iter().fold(0, |byte: u16, index| byte << bits | u16::from(*index));
+            (packed << (bits * (per_byte - group.len()))) as u8
+        })
+        .collect()
+}

@@ -1,0 +1,198 @@
+//! WebP, by libwebp: stills and animations, lossy and lossless.
+
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use libwebp_sys as webp;
+
+use super::{Effort, Settings, is_translucent, unencodable};
+use crate::engine::Error;
+use crate::engine::decode::riff;
+use crate::engine::image::{Frame, Layout};
+use crate::engine::metadata::Metadata;
+use crate::geometry::Size;
+use crate::plan::output::OutputFormat;
+
+/// The format's own limit of an edge.
+const MAX_EDGE: u32 = 16_383;
+
+/// Effort of the search, 0–6: at 2 files are 3 % larger than at 4 and take half the time (800 × 600).
+const METHOD_FAST: c_int = 2;
+const METHOD_SMALL: c_int = 5;
+
+pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
+    check_size(frame.size())?;
+    let config = config(settings)?;
+    let mut picture = Picture::import(frame, settings.lossless)?;
+    let file = picture.encode(&config)?;
+    Ok(riff::with_metadata(file, frame.size(), is_translucent(frame), &fitting(settings, frame.layout())))
+}
+
+/// Collects the frames of an animation; libwebp finds out what changed between them.
+pub(super) struct Writer {
+    encoder: *mut webp::WebPAnimEncoder,
+    config: webp::WebPConfig,
+    size: Size,
+    metadata: Metadata,
+    clock_ms: u64,
+    frames: u32,
+    translucent: bool,
+}
+
+impl Writer {
+    pub(super) fn new(size: Size, loops: u32, settings: &Settings) -> Result<Self, Error> {
+        check_size(size)?;
+        let config = config(settings)?;
+        let version = webp::WebPGetMuxABIVersion();
+        let mut options = MaybeUninit::<webp::WebPAnimEncoderOptions>::zeroed();
+        // SAFETY: `options` may be written; the call fills it with defaults or answers 0.
+        if unsafe { webp::WebPAnimEncoderOptionsInitInternal(options.as_mut_ptr(), version) } == 0 {
+            return Err(failed("the encoder does not start"));
+        }
+        // SAFETY: the call above has filled it.
+        let mut options = unsafe { options.assume_init() };
+        // The file has 16 bits for it.
+        options.anim_params.loop_count = loops.min(u32::from(u16::MAX)) as c_int;
+        let (width, height) = (size.width as c_int, size.height as c_int);
+        // SAFETY: `options` is filled and copied by the call; a bad size answers null.
+        let encoder = unsafe { webp::WebPAnimEncoderNewInternal(width, height, &raw const options, version) };
+        if encoder.is_null() {
+            return Err(failed("the encoder does not start"));
+        }
+        let metadata = fitting(settings, Layout::Rgba);
+        Ok(Self { encoder, config, size, metadata, clock_ms: 0, frames: 0, translucent: false })
+    }
+
+    pub(super) fn push(&mut self, frame: &Frame, duration: Duration) -> Result<(), Error> {
+        // The animation encoder compares frames as ARGB; from YUV it would convert back.
+        let mut picture = Picture::import(frame, true)?;
+        // SAFETY: encoder, picture and configuration are live; the encoder may change the picture, which is ours.
+        let added = unsafe {
+            webp::WebPAnimEncoderAdd(self.encoder, &raw mut picture.0, self.timestamp()?, &raw const self.config)
+        };
+        if added == 0 {
+            return Err(failed("a frame was refused"));
+        }
+        self.translucent |= is_translucent(frame);
+        self.frames += 1;
+        self.clock_ms += u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2);
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<Vec<u8>, Error> {
+        if self.frames == 0 {
+            return Err(failed("it needs at least one frame"));
+        }
+        // SAFETY: the encoder is live; a null frame says when the last one ends.
+        let ended = unsafe {
+            webp::WebPAnimEncoderAdd(self.encoder, std::ptr::null_mut(), self.timestamp()?, std::ptr::null())
+        };
+        let mut data = webp::WebPData::default();
+        // SAFETY: the encoder is live and `data` may be written.
+        if ended == 0 || unsafe { webp::WebPAnimEncoderAssemble(self.encoder, &raw mut data) } == 0 {
+            return Err(failed("the animation could not be put together"));
+        }
+        // SAFETY: on success `data` points to `size` bytes.
+        let file = unsafe { std::slice::from_raw_parts(data.bytes, data.size) }.to_vec();
+        // SAFETY: the bytes were allocated by libwebp and are not used again.
+        unsafe { webp::WebPDataClear(&mut data) };
+        Ok(riff::with_metadata(file, self.size, self.translucent, &self.metadata))
+    }
+
+    /// libwebp's clock has 31 bits of milliseconds.
+    fn timestamp(&self) -> Result<c_int, Error> {
+        c_int::try_from(self.clock_ms).map_err(|_| failed("it lasts more than 24 days"))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // SAFETY: the encoder came from WebPAnimEncoderNew and is deleted once.
+        unsafe { webp::WebPAnimEncoderDelete(self.encoder) };
+    }
+}
+
+/// An owned picture of libwebp.
+struct Picture(webp::WebPPicture);
+
+impl Picture {
+    /// Copies the pixels in, as ARGB or as YUV.
+    fn import(frame: &Frame, argb: bool) -> Result<Self, Error> {
+        let mut picture = Self(webp::WebPPicture::new().map_err(|()| failed("the encoder does not start"))?);
+        picture.0.use_argb = c_int::from(argb);
+        picture.0.width = frame.size().width as c_int;
+        picture.0.height = frame.size().height as c_int;
+        let colored;
+        let frame = match frame.layout() {
+            Layout::Gray => {
+                colored = frame.clone().into_layout(Layout::Rgb);
+                &colored
+            }
+            _ => frame,
+        };
+        let import = match frame.layout() {
+            Layout::Rgba => webp::WebPPictureImportRGBA,
+            _ => webp::WebPPictureImportRGB,
+        };
+        // SAFETY: the frame holds height rows of `stride` bytes (its invariant) in the layout that `import` reads; the
+        // call copies them into memory that the picture owns.
+        let imported = unsafe { import(&raw mut picture.0, frame.pixels().as_ptr(), frame.stride() as c_int) };
+        if imported == 0 { Err(failed("there is no memory for its pixels")) } else { Ok(picture) }
+    }
+
+    fn encode(&mut self, config: &webp::WebPConfig) -> Result<Vec<u8>, Error> {
+        let mut memory = MaybeUninit::<webp::WebPMemoryWriter>::zeroed();
+        // SAFETY: `memory` may be written; the call fills it.
+        unsafe { webp::WebPMemoryWriterInit(memory.as_mut_ptr()) };
+        // SAFETY: filled by the call above.
+        let mut memory = unsafe { memory.assume_init() };
+        self.0.writer = Some(webp::WebPMemoryWrite);
+        self.0.custom_ptr = (&raw mut memory).cast();
+        // SAFETY: configuration and picture are live, and the writer's memory outlives this call, the only user.
+        let encoded = unsafe { webp::WebPEncode(config, &raw mut self.0) };
+        self.0.custom_ptr = std::ptr::null_mut();
+        let file = if encoded == 0 || memory.mem.is_null() {
+            Vec::new()
+        } else {
+            // SAFETY: after success `mem` points to `size` bytes.
+            unsafe { std::slice::from_raw_parts(memory.mem, memory.size) }.to_vec()
+        };
+        // SAFETY: frees what the writer allocated; it is not used again.
+        unsafe { webp::WebPMemoryWriterClear(&raw mut memory) };
+        if encoded == 0 { Err(failed(format!("{:?}", self.0.error_code))) } else { Ok(file) }
+    }
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        // SAFETY: the picture was initialised and is freed once; the call frees only what the picture owns.
+        unsafe { webp::WebPPictureFree(&raw mut self.0) };
+    }
+}
+
+fn config(settings: &Settings) -> Result<webp::WebPConfig, Error> {
+    let mut config = webp::WebPConfig::new().map_err(|()| failed("the encoder does not start"))?;
+    config.lossless = c_int::from(settings.lossless);
+    config.method = if settings.effort == Effort::Small { METHOD_SMALL } else { METHOD_FAST };
+    // For lossless pictures libwebp reads quality as effort.
+    config.quality = if settings.lossless { 75.0 } else { f32::from(settings.quality.clamp(1, 100)) };
+    config.thread_level = 0;
+    Ok(config)
+}
+
+fn fitting(settings: &Settings, layout: Layout) -> Metadata {
+    Metadata {
+        icc: settings.icc_for(layout).map(<[u8]>::to_vec),
+        exif: settings.metadata.exif.clone(),
+        density_dpi: None,
+    }
+}
+
+fn check_size(size: Size) -> Result<(), Error> {
+    if size.long() > MAX_EDGE { Err(failed(format_args!("{size} is over {MAX_EDGE} pixels"))) } else { Ok(()) }
+}
+
+fn failed(problem: impl std::fmt::Display) -> Error {
+    unencodable(OutputFormat::Webp, problem)
+}

@@ -1,1 +1,0 @@
-//! Operations on frames, one a file.
