@@ -10,6 +10,7 @@ pub mod encode;
 pub mod image;
 pub mod limits;
 pub mod metadata;
+pub mod op;
 
 use crate::error::ErrorKind;
 

@@ -1,0 +1,20 @@
+//! Operations on frames, one a file.
+//!
+//! They take sizes and offsets that were worked out (and held against the limits) before, so that all but text are
+//! infallible: the invariants of [`Frame`](super::image::Frame) leave nothing to refuse. All of them are
+//! deterministic and run on the calling thread.
+
+pub mod average;
+pub mod blur;
+pub mod canvas;
+pub mod composite;
+pub mod crop;
+pub mod resize;
+pub mod rotate;
+pub mod round;
+pub mod sharpen;
+pub mod text;
+
+mod alpha;
+#[cfg(test)]
+mod cards;

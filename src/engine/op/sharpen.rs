@@ -1,0 +1,61 @@
+//! Sharpening.
+
+use super::blur::blur;
+use crate::engine::image::{Frame, Layout};
+
+/// Standard deviation of the blur that the mask is made with, in pixels.
+const SIGMA_PX: f32 = 1.0;
+
+/// Where that blur's kernel ends, in pixels; beyond it weighs a hundredth of a percent.
+const RADIUS_PX: u32 = 4;
+
+/// Sharpens with an unsharp mask of sigma 1 and amount 1: every colour value moves as far away from its blurred value
+/// as it is, `2 × value − blurred`, clamped. Alpha stays.
+///
+/// The vendor does not say what `sharpen/1` does; this is ImageMagick's usual `-unsharp 0x1` without a threshold.
+pub fn sharpen(mut frame: Frame) -> Frame {
+    let channels = frame.layout().channels();
+    let colors = if frame.layout() == Layout::Rgba { 3 } else { channels };
+    let blurred = blur(frame.clone(), RADIUS_PX, SIGMA_PX);
+    let pixels = frame.pixels_mut().chunks_exact_mut(channels);
+    for (pixel, blurred) in pixels.zip(blurred.pixels().chunks_exact(channels)) {
+        for (value, blurred) in pixel.iter_mut().zip(blurred).take(colors) {
+            *value = (2 * i16::from(*value) - i16::from(*blurred)).clamp(0, 255) as u8;
+        }
+    }
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cards;
+    use super::*;
+    use crate::geometry::Size;
+
+    #[test]
+    fn one_colour_stays_that_colour() {
+        for layout in [Layout::Gray, Layout::Rgb, Layout::Rgba] {
+            let card = Frame::filled(Size::new(9, 8), layout, [3, 200, 77, 120]);
+            assert_eq!(sharpen(card.clone()), card, "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn edges_overshoot_on_both_sides() {
+        let row: Vec<u8> = (0..20).map(|x| if x < 10 { 100 } else { 150 }).collect();
+        let sharp = sharpen(cards::gray(20, &row));
+        let pixels = sharp.pixels();
+        assert_eq!((pixels[0], pixels[19]), (100, 150));
+        // Half of the kernel without its centre, (1 − 0.399)/2 = 0.3, of the step of 50.
+        assert_eq!((pixels[9], pixels[10]), (85, 165));
+    }
+
+    #[test]
+    fn alpha_stays() {
+        let row: Vec<[u8; 4]> =
+            (0..12).map(|x| [100 + 9 * x, 80, 60, if x < 6 { 255 } else { 40 * (x - 6) }]).collect();
+        let sharp = sharpen(cards::rgba(12, &row));
+        let alphas: Vec<u8> = sharp.pixels().chunks_exact(4).map(|pixel| pixel[3]).collect();
+        assert_eq!(alphas, row.iter().map(|pixel| pixel[3]).collect::<Vec<_>>());
+    }
+}
