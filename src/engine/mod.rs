@@ -11,6 +11,9 @@ pub mod image;
 pub mod limits;
 pub mod metadata;
 pub mod op;
+pub mod program;
+pub mod resolve;
+pub mod run;
 
 use crate::error::ErrorKind;
 

@@ -1,0 +1,224 @@
+//! A program: a plan made concrete for one source, with exact sizes, the decoder's scale and the cost.
+
+use std::fmt;
+
+use super::decode;
+use super::image::Header;
+use crate::color::Color;
+use crate::geometry::{Orientation, Rect, Size};
+use crate::plan::image_mogr2::SizeLimit;
+use crate::plan::output::OutputFormat;
+use crate::plan::watermark::{TextMark, TiledText};
+
+/// A plan made concrete for one source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// The source's header.
+    pub source: Header,
+    /// JPEG sources are decoded at this many eighths of their size (1, 2, 4 or 8).
+    pub eighths: u8,
+    /// Whether every frame is worked on and the result is animated; else only the first.
+    pub animated: bool,
+    /// What is done to each frame, in order, with exact sizes.
+    pub steps: Vec<Step>,
+    /// What the answer is.
+    pub answer: Answer,
+    /// Size of the result in pixels.
+    pub size: Size,
+    /// What it takes.
+    pub cost: Cost,
+}
+
+/// One operation with everything worked out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Turn as EXIF says.
+    Orient(Orientation),
+    /// Resample to this size.
+    Resize(Size),
+    /// Cut out this rectangle.
+    Crop(Rect),
+    /// Turn clockwise about the centre onto a canvas of this size.
+    Rotate {
+        /// 1–359.
+        degrees: u16,
+        /// Bounding box of the turned picture.
+        canvas: Size,
+        /// Fills what the picture does not cover.
+        background: Color,
+    },
+    /// Put on a canvas, cutting what lies outside.
+    Place {
+        /// Size of the canvas.
+        canvas: Size,
+        /// Where the picture's top-left corner comes to stand.
+        offset: (i64, i64),
+        /// Fills what the picture does not cover.
+        background: Color,
+    },
+    /// Gaussian blur.
+    Blur {
+        /// Kernel half-width in pixels.
+        radius_px: u32,
+        /// Standard deviation in pixels.
+        sigma_px: f32,
+    },
+    /// Mild unsharp mask.
+    Sharpen,
+    /// Round the corners, transparent outside.
+    RoundCorners {
+        /// Horizontal radius in pixels.
+        radius_x: u32,
+        /// Vertical radius in pixels.
+        radius_y: u32,
+    },
+    /// Paint a picture once.
+    Mark {
+        /// Which of the plan's pictures, in painting order.
+        picture: usize,
+        /// Size it is painted at.
+        size: Size,
+        /// Its top-left corner.
+        at: (i64, i64),
+        /// Opacity, 1–100.
+        dissolve_percent: u8,
+    },
+    /// Paint a picture all over.
+    TileMark {
+        /// Which of the plan's pictures, in painting order.
+        picture: usize,
+        /// Size it is painted at.
+        size: Size,
+        /// Pixels between tiles, horizontally and vertically.
+        gap: (u32, u32),
+        /// Opacity, 1–100.
+        dissolve_percent: u8,
+    },
+    /// Set text at an anchor.
+    Text(TextMark),
+    /// Set text all over.
+    TiledText(TiledText),
+}
+
+/// What the caller gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// A picture.
+    Image(ImageOutput),
+    /// `imageInfo` of the picture that the steps make, or of the source itself where nothing changes it.
+    Info(Option<ImageOutput>),
+    /// `exif` of the source.
+    Exif,
+    /// `imageAve` of the picture that the steps make.
+    Average,
+}
+
+/// How a picture is encoded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ImageOutput {
+    /// The format.
+    pub format: OutputFormat,
+    /// 1–100, after the rule for JPEG sources.
+    pub quality: u8,
+    /// Progressive JPEG.
+    pub interlace: bool,
+    /// Palette size.
+    pub colors: Option<u16>,
+    /// Dots per inch to write.
+    pub density_dpi: Option<u16>,
+    /// Where alpha has to go, it goes onto this.
+    pub background: Color,
+    /// Which metadata stay.
+    pub keep: Keep,
+    /// `size-limit`.
+    pub size_limit: Option<SizeLimit>,
+    /// `imageslim` as the last operator: its level.
+    pub slim: Option<Slim>,
+}
+
+/// `imageslim` on the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slim {
+    /// 0–10, lower is better quality.
+    pub level: u8,
+    /// Nothing but `imageslim` was asked for: where it does not help, the source is the answer.
+    pub of_source: bool,
+}
+
+/// Which metadata a result carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// The colour profile; dropped, the pixels are converted to sRGB.
+    pub profile: bool,
+    /// EXIF without position and preview.
+    pub exif: bool,
+    /// The pixels stand upright: EXIF orientation is reset.
+    pub upright: bool,
+}
+
+/// What a program takes, from its sizes alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Bound on pixel memory held at once, in bytes.
+    pub memory_bytes: u64,
+    /// Pixels read and written by decoding and all steps, over all frames.
+    pub pixels: u64,
+}
+
+impl Program {
+    /// Size of a decoded frame.
+    pub fn decoded_size(&self) -> Size {
+        decode::scaled_size(&self.source, self.eighths)
+    }
+
+    /// Number of frames that are worked on.
+    pub const fn frames(&self) -> u32 {
+        if self.animated { self.source.frames } else { 1 }
+    }
+
+    /// Whether the answer needs no pixels of the source.
+    pub const fn is_header_only(&self) -> bool {
+        matches!(self.answer, Answer::Info(None) | Answer::Exif)
+    }
+}
+
+impl Step {
+    /// Size after the step of a picture that was `size` before it.
+    pub fn result_size(&self, size: Size) -> Size {
+        match self {
+            Self::Orient(orientation) => orientation.display_size(size),
+            Self::Resize(size) => *size,
+            Self::Crop(rect) => rect.size,
+            Self::Rotate { canvas, .. } | Self::Place { canvas, .. } => *canvas,
+            _ => size,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    /// One line for people, as `explain` prints it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Orient(orientation) => write!(f, "turn from {}", orientation.name()),
+            Self::Resize(size) => write!(f, "resize to {size}"),
+            Self::Crop(Rect { x, y, size }) => write!(f, "crop {size} at {x},{y}"),
+            Self::Rotate { degrees, canvas, background } => {
+                write!(f, "rotate by {degrees} degrees onto {canvas} of {background}")
+            }
+            Self::Place { canvas, offset: (x, y), background } => {
+                write!(f, "place at {x},{y} on {canvas} of {background}")
+            }
+            Self::Blur { radius_px, sigma_px } => write!(f, "blur with radius {radius_px}, sigma {sigma_px}"),
+            Self::Sharpen => f.write_str("sharpen"),
+            Self::RoundCorners { radius_x, radius_y } => write!(f, "round corners by {radius_x},{radius_y}"),
+            Self::Mark { picture, size, at: (x, y), dissolve_percent } => {
+                write!(f, "paint picture {picture} of {size} at {x},{y} with {dissolve_percent} %")
+            }
+            Self::TileMark { picture, size, gap: (x, y), dissolve_percent } => {
+                write!(f, "tile picture {picture} of {size}, gaps {x},{y}, with {dissolve_percent} %")
+            }
+            Self::Text(mark) => write!(f, "set {:?} at {}", mark.lettering.text, mark.placement.gravity.name()),
+            Self::TiledText(tiled) => write!(f, "tile {:?}", tiled.lettering.text),
+        }
+    }
+}

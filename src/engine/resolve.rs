@@ -1,0 +1,423 @@
+//! Plan and headers in, a program of exact steps out; no pixels are touched.
+//!
+//! Everything that a request costs is known here: the size after each step, how far the decoder can shrink while it
+//! loads, how many frames are worked on, and a bound on memory. Limits refuse here; [`run`](super::run) only executes.
+
+use super::Error;
+use super::decode;
+use super::image::{Format, Header};
+use super::limits::Limits;
+use super::program::{Answer, Cost, ImageOutput, Keep, Program, Slim, Step};
+use crate::color::Color;
+use crate::geometry::{Fit, Orientation, Rect, Size};
+use crate::plan::image_mogr2::{MogrOp, SizeLimit, rotated_canvas};
+use crate::plan::output::{FormatChoice, OutputFormat, OutputSettings, Quality, effective_quality};
+use crate::plan::watermark::{ImageMark, Mark, Paint, Watermark};
+use crate::plan::{Fop, ImageMogr2, Plan};
+
+/// Works out the program for `plan` on the source with `header`, with the plan's pictures' headers in painting order.
+///
+/// # Errors
+/// [`Error::Limit`] where a size would pass `limits`, [`Error::Argument`] where an operator does not fit the picture.
+pub fn resolve(plan: &Plan, header: &Header, pictures: &[Header], limits: &Limits) -> Result<Program, Error> {
+    let mut resolver = Resolver::new(header, pictures, limits);
+    for (index, fop) in plan.fops.iter().enumerate() {
+        resolver.fop(fop, index == 0)?;
+    }
+    resolver.finish()
+}
+
+/// Refuses an animation that is to be worked on frame by frame and is longer than that may take.
+fn check_frames(header: &Header, limits: &Limits) -> Result<(), Error> {
+    let (what, limit) = match header.format {
+        Format::Gif => ("source frames (gif)", limits.gif_frames),
+        Format::Webp => ("source frames (webp)", limits.webp_frames),
+        _ => return Ok(()),
+    };
+    if header.frames > limit {
+        return Err(Error::Limit { what, value: u64::from(header.frames), limit: u64::from(limit) });
+    }
+    let pixels = header.size.area().saturating_mul(u64::from(header.frames));
+    if pixels > limits.animation_pixels {
+        let what = "source pixels over all frames";
+        return Err(Error::Limit { what, value: pixels, limit: limits.animation_pixels });
+    }
+    Ok(())
+}
+
+/// The state that fops hand on: what the picture is by now, and what was said of the output so far.
+struct Resolver<'a> {
+    header: &'a Header,
+    pictures: &'a [Header],
+    limits: &'a Limits,
+    next_picture: usize,
+    size: Size,
+    /// Orientation that no operator has applied yet.
+    pending: Option<Orientation>,
+    steps: Vec<Step>,
+    format: OutputFormat,
+    quality: Quality,
+    interlace: bool,
+    colors: Option<u16>,
+    density_dpi: Option<u16>,
+    background: Option<Color>,
+    keep: Keep,
+    size_limit: Option<SizeLimit>,
+    slim: Option<Slim>,
+    answer: Kind,
+    first: bool,
+}
+
+enum Kind {
+    Image,
+    Info { of_source: bool },
+    Exif,
+    Average,
+}
+
+const DEFAULT_QUALITY: Quality = Quality { value: 75, exact: false };
+
+impl<'a> Resolver<'a> {
+    fn new(header: &'a Header, pictures: &'a [Header], limits: &'a Limits) -> Self {
+        Self {
+            header,
+            pictures,
+            limits,
+            next_picture: 0,
+            size: header.size,
+            pending: header.orientation.filter(|orientation| *orientation != Orientation::TopLeft),
+            steps: Vec::new(),
+            format: header.format.default_output(),
+            quality: DEFAULT_QUALITY,
+            interlace: false,
+            colors: None,
+            density_dpi: None,
+            background: None,
+            keep: Keep { profile: true, exif: true, upright: false },
+            size_limit: None,
+            slim: None,
+            answer: Kind::Image,
+            first: true,
+        }
+    }
+
+    fn fop(&mut self, fop: &Fop, first: bool) -> Result<(), Error> {
+        self.first = first;
+        match fop {
+            Fop::ImageView2(view) => self.view(view.fit(self.upright_size()), &view.output),
+            Fop::ImageView(view) => self.view(view.fit(self.upright_size()), &view.output),
+            Fop::ImageMogr2(mogr) => self.mogr(mogr),
+            Fop::Watermark(watermark) => self.watermark(watermark),
+            Fop::RoundPic(round) => {
+                self.orient();
+                let (radius_x, radius_y) = round.radii(self.size);
+                self.steps.push(Step::RoundCorners { radius_x, radius_y });
+                self.format = OutputFormat::Png;
+                Ok(())
+            }
+            Fop::ImageSlim(slim) => self.slim(slim.level),
+            Fop::ImageInfo => {
+                self.answer = Kind::Info { of_source: first };
+                Ok(())
+            }
+            Fop::Exif => {
+                self.answer = Kind::Exif;
+                Ok(())
+            }
+            Fop::ImageAve => {
+                self.answer = Kind::Average;
+                Ok(())
+            }
+            // Where the result goes is the caller's business; the pixels are the same.
+            Fop::SaveAs(_) => Ok(()),
+        }
+    }
+
+    /// `imageView` and `imageView2`: upright first, EXIF dropped (spec 12).
+    fn view(&mut self, fit: Fit, output: &OutputSettings) -> Result<(), Error> {
+        self.orient();
+        self.keep.exif = false;
+        self.resize(fit.scaled)?;
+        if let Some(rect) = fit.crop {
+            self.crop(rect);
+        }
+        self.output(output);
+        Ok(())
+    }
+
+    fn mogr(&mut self, mogr: &ImageMogr2) -> Result<(), Error> {
+        let background = mogr.background.unwrap_or(Color::WHITE);
+        for op in &mogr.ops {
+            self.mogr_op(op, background)?;
+        }
+        if mogr.strip {
+            self.keep.profile = false;
+            self.keep.exif = false;
+        }
+        self.background = mogr.background.or(self.background);
+        self.density_dpi = mogr.density.or(self.density_dpi);
+        self.size_limit = mogr.size_limit.or(self.size_limit);
+        self.output(&mogr.output);
+        Ok(())
+    }
+
+    fn mogr_op(&mut self, op: &MogrOp, background: Color) -> Result<(), Error> {
+        match *op {
+            MogrOp::AutoOrient => self.orient(),
+            MogrOp::Thumbnail(thumbnail) => self.resize(thumbnail.size(self.size))?,
+            MogrOp::Crop(crop) => {
+                let rect = crop.rect(self.size).ok_or_else(|| Error::Argument {
+                    fop: "imageMogr2",
+                    argument: "crop",
+                    value: format!("a box wholly outside the image of {}", self.size),
+                    expected: "a box that meets the image".to_owned(),
+                })?;
+                self.crop(rect);
+            }
+            MogrOp::Rotate(0) => {}
+            MogrOp::Rotate(degrees) => {
+                let canvas = rotated_canvas(self.size, degrees);
+                self.grow(canvas)?;
+                self.steps.push(Step::Rotate { degrees, canvas, background });
+            }
+            // The vendor's page: blur is not for gif.
+            MogrOp::Blur { .. } if self.header.format == Format::Gif => {}
+            MogrOp::Blur { radius_px, sigma_px } => self.steps.push(Step::Blur { radius_px, sigma_px }),
+            MogrOp::Sharpen => self.steps.push(Step::Sharpen),
+            MogrOp::Extent(extent) => {
+                let placed = extent.place(self.size);
+                self.grow(placed.canvas)?;
+                self.steps.push(Step::Place { canvas: placed.canvas, offset: placed.offset, background });
+            }
+            MogrOp::Border { width, height, color } => {
+                let edge = |edge: u32, border: u32| edge.saturating_add(border.saturating_mul(2));
+                let canvas = Size::new(edge(self.size.width, width), edge(self.size.height, height));
+                self.grow(canvas)?;
+                let offset = (i64::from(width), i64::from(height));
+                self.steps.push(Step::Place { canvas, offset, background: color });
+            }
+        }
+        Ok(())
+    }
+
+    fn watermark(&mut self, watermark: &Watermark) -> Result<(), Error> {
+        // A mark has to stand upright and in the corner that the viewer sees.
+        self.orient();
+        match &watermark.paint {
+            Paint::Marks(marks) => {
+                for mark in marks {
+                    match mark {
+                        Mark::Image(mark) => self.image_mark(mark)?,
+                        Mark::Text(mark) => self.steps.push(Step::Text(mark.clone())),
+                    }
+                }
+            }
+            Paint::Tiled(tiled) => self.steps.push(Step::TiledText(tiled.clone())),
+        }
+        self.output(&OutputSettings { format: watermark.format, ..OutputSettings::default() });
+        Ok(())
+    }
+
+    fn image_mark(&mut self, mark: &ImageMark) -> Result<(), Error> {
+        let picture = self.next_picture;
+        self.next_picture += 1;
+        let header = self.pictures.get(picture).ok_or(Error::NotAnImage)?;
+        self.limits.check_source(header.size)?;
+        let natural = header.display_size();
+        let size = mark.scale.map_or(natural, |scale| scale.size(natural, self.size));
+        // The vendor leaves a picture as it is where the mark is larger.
+        if size.width > self.size.width || size.height > self.size.height {
+            return Ok(());
+        }
+        let dissolve_percent = mark.dissolve;
+        self.steps.push(match mark.tile {
+            Some(gaps) => {
+                let gap = |ratio: f32, edge: u32| (ratio * edge as f32).round() as u32;
+                let gap = (gap(gaps.horizontal, self.size.width), gap(gaps.vertical, self.size.height));
+                Step::TileMark { picture, size, gap, dissolve_percent }
+            }
+            None => {
+                let placement = mark.placement;
+                let at = placement.gravity.place(size, self.size, placement.dx.into(), placement.dy.into());
+                Step::Mark { picture, size, at, dissolve_percent }
+            }
+        });
+        Ok(())
+    }
+
+    fn slim(&mut self, level: u8) -> Result<(), Error> {
+        if !matches!(self.format, OutputFormat::Jpeg | OutputFormat::Png) {
+            return Err(Error::Argument {
+                fop: "imageslim",
+                argument: "the picture's format",
+                value: format!("{:?}", self.format).to_lowercase(),
+                expected: "jpeg or png".to_owned(),
+            });
+        }
+        self.slim = Some(Slim { level, of_source: self.first });
+        Ok(())
+    }
+
+    fn output(&mut self, output: &OutputSettings) {
+        if let Some(FormatChoice::Named(format)) = output.format {
+            self.format = format;
+        }
+        self.quality = output.quality.unwrap_or(self.quality);
+        self.interlace = output.interlace.unwrap_or(self.interlace);
+        self.colors = output.colors.or(self.colors);
+    }
+
+    fn upright_size(&self) -> Size {
+        self.pending.map_or(self.size, |orientation| orientation.display_size(self.size))
+    }
+
+    fn orient(&mut self) {
+        self.keep.upright = true;
+        if let Some(orientation) = self.pending.take() {
+            self.size = orientation.display_size(self.size);
+            self.steps.push(Step::Orient(orientation));
+        }
+    }
+
+    fn resize(&mut self, size: Size) -> Result<(), Error> {
+        if size == self.size {
+            return Ok(());
+        }
+        self.grow(size)?;
+        // Turning is cheaper after shrinking, and comes to the same picture.
+        match self.steps.last() {
+            Some(&Step::Orient(orientation)) => {
+                let stored = if orientation.transposes() { size.transposed() } else { size };
+                let turn = self.steps.len() - 1;
+                self.steps.insert(turn, Step::Resize(stored));
+            }
+            _ => self.steps.push(Step::Resize(size)),
+        }
+        Ok(())
+    }
+
+    fn crop(&mut self, rect: Rect) {
+        if rect.size != self.size {
+            self.size = rect.size;
+            self.steps.push(Step::Crop(rect));
+        }
+    }
+
+    /// Makes `size` the current one, refusing what is larger than a result may be unless it was so before.
+    fn grow(&mut self, size: Size) -> Result<(), Error> {
+        if size.width > self.size.width || size.height > self.size.height {
+            self.check_output(size)?;
+        }
+        self.size = size;
+        Ok(())
+    }
+
+    fn check_output(&self, size: Size) -> Result<(), Error> {
+        if size.long() > self.limits.output_edge {
+            return Err(Error::Limit {
+                what: "result edge in pixels",
+                value: u64::from(size.long()),
+                limit: u64::from(self.limits.output_edge),
+            });
+        }
+        if size.area() > self.limits.output_pixels {
+            return Err(Error::Limit { what: "result pixels", value: size.area(), limit: self.limits.output_pixels });
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Program, Error> {
+        let answer = match self.answer {
+            Kind::Image => Answer::Image(self.image_output()),
+            Kind::Info { of_source: true } => Answer::Info(None),
+            Kind::Info { of_source: false } => Answer::Info(Some(self.image_output())),
+            Kind::Exif => Answer::Exif,
+            Kind::Average => Answer::Average,
+        };
+        let encoded = matches!(answer, Answer::Image(_) | Answer::Info(Some(_)));
+        if encoded {
+            self.check_output(self.size)?;
+        }
+        let animates = matches!(self.format, OutputFormat::Gif | OutputFormat::Webp);
+        let animated = encoded && animates && self.header.is_animated();
+        let eighths = decode_scale(self.header, &self.steps);
+        let size = self.size;
+        let mut program = Program {
+            source: self.header.clone(),
+            eighths,
+            animated,
+            steps: self.steps,
+            answer,
+            size,
+            cost: Cost::default(),
+        };
+        if !program.is_header_only() {
+            self.limits.check_source(self.header.size)?;
+        }
+        if program.animated {
+            check_frames(self.header, self.limits)?;
+        }
+        program.cost = cost(&program, self.pictures);
+        Ok(program)
+    }
+
+    fn image_output(&self) -> ImageOutput {
+        let quality = match self.header.jpeg_quality {
+            Some(source_quality) if !self.quality.exact => {
+                effective_quality(self.quality.value, source_quality, self.header.size, self.size)
+            }
+            _ => self.quality.value,
+        };
+        ImageOutput {
+            format: self.format,
+            quality,
+            interlace: self.interlace,
+            colors: self.colors,
+            density_dpi: self.density_dpi,
+            background: self.background.filter(|color| color.is_opaque()).unwrap_or(Color::WHITE),
+            keep: self.keep,
+            size_limit: self.size_limit,
+            slim: self.slim,
+        }
+    }
+}
+
+/// How far a JPEG may shrink while it is decoded: to no less than twice the first resize's target.
+///
+/// libjpeg's reduced transforms average pixels, which is soft; the resampler needs twice its target to hide that.
+fn decode_scale(header: &Header, steps: &[Step]) -> u8 {
+    let Some(Step::Resize(target)) = steps.first() else { return 8 };
+    if header.format != Format::Jpeg {
+        return 8;
+    }
+    let enough = |eighths: &u8| {
+        let scaled = decode::scaled_size(header, *eighths);
+        scaled.width >= target.width.saturating_mul(2) && scaled.height >= target.height.saturating_mul(2)
+    };
+    [1, 2, 4].into_iter().find(enough).unwrap_or(8)
+}
+
+/// Bounds memory by the two largest neighbouring frames, in four bytes a pixel, plus pictures and the encoder's copy.
+fn cost(program: &Program, pictures: &[Header]) -> Cost {
+    const BYTES_PER_PIXEL: u64 = 4;
+    if program.is_header_only() {
+        return Cost { memory_bytes: program.source.bytes, pixels: 0 };
+    }
+    let mut size = program.decoded_size();
+    let mut pixels = size.area();
+    let mut peak = size.area();
+    for step in &program.steps {
+        let next = step.result_size(size);
+        peak = peak.max(size.area() + next.area());
+        pixels += size.area() + next.area();
+        size = next;
+    }
+    let marks: u64 = pictures.iter().map(|header| header.size.area()).sum();
+    Cost {
+        memory_bytes: program.source.bytes + (peak + size.area() + marks) * BYTES_PER_PIXEL,
+        pixels: pixels.saturating_mul(u64::from(program.frames())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Programs worked out from headers alone.
+
+use super::*;
+use crate::engine::image::ColorModel;
+
+fn photo(size: Size, orientation: Option<Orientation>) -> Header {
+    Header {
+        format: Format::Jpeg,
+        size,
+        orientation,
+        frames: 1,
+        color_model: ColorModel::Ycbcr,
+        has_alpha: false,
+        bytes: 1000,
+        jpeg_quality: Some(95),
+    }
+}
+
+fn program(fops: &str, header: &Header) -> Result<Program, Error> {
+    resolve(&Plan::parse(fops).expect("a pipeline"), header, &[], &Limits::default())
+}
+
+/// Decode scale and steps of a 4000×3000 photograph that is stored lying on its side.
+#[test]
+fn programs() {
+    let header = photo(Size::new(4000, 3000), Some(Orientation::RightTop));
+    for (fops, eighths, steps) in [
+        ("imageView2/2/w/300", 2, "resize to 400x300; turn from Right-top"),
+        ("imageView2/1/w/300/h/300", 2, "resize to 400x300; turn from Right-top; crop 300x300 at 0,50"),
+        ("imageView2/2/w/1400", 8, "resize to 1867x1400; turn from Right-top"),
+        ("imageView2/2/w/100", 1, "resize to 133x100; turn from Right-top"),
+        ("imageView2/2/w/5000", 8, "turn from Right-top"),
+        ("imageMogr2/thumbnail/400x", 2, "resize to 400x300"),
+        ("imageMogr2/crop/400x300/thumbnail/40x", 8, "crop 400x300 at 0,0; resize to 40x30"),
+        ("imageMogr2/thumbnail/4000x3000", 8, ""),
+        ("imageMogr2/rotate/90/thumbnail/300x", 8, "rotate by 90 degrees onto 3000x4000 of #FFFFFF; resize to 300x400"),
+        ("imageInfo", 8, ""),
+    ] {
+        let program = program(fops, &header).expect(fops);
+        let shown: Vec<String> = program.steps.iter().map(ToString::to_string).collect();
+        assert_eq!((program.eighths, shown.join("; ").as_str()), (eighths, steps), "{fops}");
+    }
+}
+
+#[test]
+fn output_settings_stay_in_force_until_changed() {
+    let header = photo(Size::new(400, 300), None);
+    for (fops, format, quality) in [
+        ("imageView2/2/w/100", OutputFormat::Jpeg, 75),
+        ("imageView2/2/w/100/format/webp/q/60|imageView2/2/w/50", OutputFormat::Webp, 60),
+        ("imageView2/2/format/webp/q/60|imageMogr2/format/png/quality/80", OutputFormat::Png, 80),
+        ("imageView2/2/format/webp|imageMogr2/format/copy", OutputFormat::Webp, 75),
+        ("roundPic/radius/5|imageView2/2/w/100", OutputFormat::Png, 75),
+    ] {
+        let Answer::Image(output) = program(fops, &header).expect(fops).answer else { panic!("{fops}") };
+        assert_eq!((output.format, output.quality), (format, quality), "{fops}");
+    }
+}
+
+/// What is only measured is not refused; what would be decoded is.
+#[test]
+fn limits_hold_for_what_is_done() {
+    let huge = photo(Size::new(60_000, 60_000), None);
+    assert!(program("imageInfo", &huge).is_ok());
+    assert!(matches!(program("imageView2/2/w/10", &huge), Err(Error::Limit { .. })));
+    let film = Header { format: Format::Gif, frames: 201, jpeg_quality: None, ..photo(Size::new(60, 40), None) };
+    assert!(program("imageInfo", &film).is_ok());
+    assert!(program("imageView2/2/w/10/format/jpg", &film).is_ok());
+    assert!(matches!(program("imageView2/2/w/10", &film), Err(Error::Limit { value: 201, limit: 200, .. })));
+}
+
+#[test]
+fn cost_counts_frames_and_the_largest_neighbours() {
+    let still = program("imageMogr2/thumbnail/!200p", &photo(Size::new(100, 50), None)).expect("small");
+    // Source bytes, then source, result and the encoder's copy of it at four bytes a pixel.
+    assert_eq!(still.cost.memory_bytes, 1000 + 4 * (5_000 + 20_000 + 20_000));
+    let film = Header { format: Format::Gif, frames: 10, jpeg_quality: None, ..photo(Size::new(100, 50), None) };
+    let animated = program("imageMogr2/thumbnail/!200p", &film).expect("small");
+    assert_eq!(animated.cost.pixels, 10 * still.cost.pixels);
+    assert_eq!(animated.cost.memory_bytes, still.cost.memory_bytes);
+}

@@ -1,0 +1,420 @@
+//! Executes a program: decode, steps, encode. One frame is in memory at a time, also for animations.
+
+use bytes::Bytes;
+
+use super::image::{Format, Frame, Header, Layout};
+use super::limits::{Cancel, Limits};
+use super::metadata::{self, Metadata};
+use super::op::{average, blur, canvas, composite, crop, resize, rotate, round, sharpen, text};
+use super::program::{Answer, ImageOutput, Program, Slim, Step};
+use super::{Error, color, decode, encode};
+use crate::geometry::Size;
+use crate::plan::image_mogr2::{SizeBound, SizeLimit};
+use crate::plan::output::OutputFormat;
+
+/// What a program made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The answer's bytes.
+    pub body: Bytes,
+    /// What they are.
+    pub content: Content,
+}
+
+/// What an answer's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A picture in this format.
+    Image(Format),
+    /// A JSON document.
+    Json,
+}
+
+impl Content {
+    /// The media type.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Image(Format::Jpeg) => "image/jpeg",
+            Self::Image(Format::Png) => "image/png",
+            Self::Image(Format::Gif) => "image/gif",
+            Self::Image(Format::Webp) => "image/webp",
+            Self::Image(Format::Bmp) => "image/bmp",
+            Self::Image(Format::Tiff) => "image/tiff",
+            Self::Image(Format::Psd) => "image/vnd.adobe.photoshop",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// What the engine is busy with; told to the caller so that it can take times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading pixels.
+    Decode,
+    /// Working on pixels.
+    Ops,
+    /// Writing the result.
+    Encode,
+}
+
+/// Executes `program` on `source`, with the plan's pictures in painting order.
+///
+/// `stage` is called at the start of each stage, for animations many times.
+///
+/// # Errors
+/// [`Error::Broken`] and its kin where a file cannot be read, [`Error::Cancelled`] once `cancel` says so.
+pub fn run(
+    program: &Program,
+    source: &Bytes,
+    pictures: &[Bytes],
+    limits: &Limits,
+    cancel: &Cancel,
+    stage: &mut dyn FnMut(Stage),
+) -> Result<Output, Error> {
+    let profile = metadata::read(source, &program.source).icc;
+    let mut job = Job { program, source, profile, limits, cancel, stage };
+    match &program.answer {
+        Answer::Image(output) => job.picture(output, pictures),
+        Answer::Info(None) => Ok(json(&info(&program.source))),
+        Answer::Info(Some(output)) => {
+            let picture = job.picture(output, pictures)?;
+            Ok(json(&info(&decode::probe(&picture.body)?)))
+        }
+        Answer::Exif => {
+            let exif = metadata::read(source, &program.source).exif.ok_or(Error::NoExif)?;
+            Ok(json(&metadata::exif_json(&exif)?))
+        }
+        Answer::Average => {
+            let frame = job.average_frame(pictures)?;
+            let [r, g, b] = average::average(&frame);
+            Ok(json(&serde_json::json!({ "RGB": format!("0x{r:02x}{g:02x}{b:02x}") })))
+        }
+    }
+}
+
+fn json(value: &serde_json::Value) -> Output {
+    Output { body: value.to_string().into(), content: Content::Json }
+}
+
+/// `imageInfo` (spec 4.5): stored size, before orientation.
+pub fn info(header: &Header) -> serde_json::Value {
+    let mut info = serde_json::json!({
+        "size": header.bytes,
+        "format": header.format.name(),
+        "width": header.size.width,
+        "height": header.size.height,
+        "colorModel": header.color_model.name(),
+    });
+    if let Some(orientation) = header.orientation {
+        info["orientation"] = orientation.name().into();
+    }
+    if header.format == Format::Gif || header.is_animated() {
+        info["frameNumber"] = header.frames.into();
+    }
+    info
+}
+
+struct Job<'a> {
+    program: &'a Program,
+    source: &'a Bytes,
+    /// The source's colour profile.
+    profile: Option<Vec<u8>>,
+    limits: &'a Limits,
+    cancel: &'a Cancel,
+    stage: &'a mut dyn FnMut(Stage),
+}
+
+impl Job<'_> {
+    fn picture(&mut self, output: &ImageOutput, pictures: &[Bytes]) -> Result<Output, Error> {
+        let settings = settings(output, self.metadata(output));
+        let painter = Painter::prepare(self.program, pictures, self.limits, self.cancel)?;
+        let body = if self.program.animated {
+            self.animation(&painter, &settings)?
+        } else {
+            let frame = self.still(&painter, Some(&settings))?;
+            (self.stage)(Stage::Encode);
+            self.encode(frame, output, &settings)?
+        };
+        Ok(self.within_limit(output, body))
+    }
+
+    /// The decoded first frame after all steps, for a result with these settings or, without, in sRGB.
+    fn still(&mut self, painter: &Painter, settings: Option<&encode::Settings>) -> Result<Frame, Error> {
+        (self.stage)(Stage::Decode);
+        let header = &self.program.source;
+        let frame = decode::still(self.source, header, self.program.eighths, self.limits, self.cancel)?;
+        (self.stage)(Stage::Ops);
+        painter.paint(self.in_result_space(frame, settings)?, self.cancel)
+    }
+
+    /// The frame in the colour space of the result: its own where the result carries the profile, else sRGB.
+    fn in_result_space(&self, mut frame: Frame, settings: Option<&encode::Settings>) -> Result<Frame, Error> {
+        match &self.profile {
+            Some(profile) if !settings.is_some_and(|settings| settings.embeds_icc(frame.layout())) => {
+                color::to_srgb(&mut frame, profile)?;
+            }
+            _ => {}
+        }
+        Ok(frame)
+    }
+
+    fn average_frame(&mut self, pictures: &[Bytes]) -> Result<Frame, Error> {
+        let painter = Painter::prepare(self.program, pictures, self.limits, self.cancel)?;
+        self.still(&painter, None)
+    }
+
+    fn animation(&mut self, painter: &Painter, settings: &encode::Settings) -> Result<Vec<u8>, Error> {
+        let mut frames = decode::animation(self.source, &self.program.source, self.limits)?;
+        let mut writer = encode::animation(self.program.size, frames.loops(), settings)?;
+        loop {
+            (self.stage)(Stage::Decode);
+            let Some((frame, delay)) = frames.next_frame()? else { break };
+            (self.stage)(Stage::Ops);
+            let frame = painter.paint(self.in_result_space(frame, Some(settings))?, self.cancel)?;
+            (self.stage)(Stage::Encode);
+            writer.push(&frame, delay)?;
+        }
+        writer.finish()
+    }
+
+    fn encode(&self, frame: Frame, output: &ImageOutput, settings: &encode::Settings) -> Result<Vec<u8>, Error> {
+        let frame = match output.format {
+            OutputFormat::Jpeg | OutputFormat::Bmp => canvas::flatten(frame, output.background),
+            _ => frame,
+        };
+        let body = match output.slim {
+            Some(slim) => self.slimmed(&frame, settings, slim)?,
+            None => encode::still(&frame, settings)?,
+        };
+        match output.size_limit {
+            Some(SizeLimit { bound, or_source: false }) if output.format == OutputFormat::Jpeg => {
+                self.shrunk_to(&frame, settings, body, self.bytes(bound))
+            }
+            _ => Ok(body),
+        }
+    }
+
+    /// `imageslim`: never more bytes than there were.
+    fn slimmed(&self, frame: &Frame, settings: &encode::Settings, slim: Slim) -> Result<Vec<u8>, Error> {
+        let slimmed = encode::still(frame, &slim_settings(settings, slim, self.program.source.jpeg_quality))?;
+        let before = if slim.of_source { self.source.to_vec() } else { encode::still(frame, settings)? };
+        Ok(if slimmed.len() < before.len() { slimmed } else { before })
+    }
+
+    /// The highest quality whose result has at most `max_bytes`, by bisection; quality 1 where none has.
+    fn shrunk_to(
+        &self,
+        frame: &Frame,
+        settings: &encode::Settings,
+        body: Vec<u8>,
+        max_bytes: u64,
+    ) -> Result<Vec<u8>, Error> {
+        if body.len() as u64 <= max_bytes {
+            return Ok(body);
+        }
+        let (mut low, mut high) = (1, settings.quality.saturating_sub(1).max(1));
+        let at = |quality| encode::still(frame, &encode::Settings { quality, ..settings.clone() });
+        let mut best = at(low)?;
+        while low < high {
+            self.cancel.check()?;
+            let middle = low + (high - low).div_ceil(2);
+            let candidate = at(middle)?;
+            if candidate.len() as u64 <= max_bytes {
+                best = candidate;
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        Ok(best)
+    }
+
+    /// `size-limit/…!`: over the bound, the source is the answer.
+    fn within_limit(&self, output: &ImageOutput, body: Vec<u8>) -> Output {
+        let over = match output.size_limit {
+            Some(SizeLimit { bound, or_source: true }) => body.len() as u64 > self.bytes(bound),
+            _ => false,
+        };
+        if over {
+            return Output { body: self.source.clone(), content: Content::Image(self.program.source.format) };
+        }
+        Output { body: body.into(), content: Content::Image(format_of(output.format)) }
+    }
+
+    fn bytes(&self, bound: SizeBound) -> u64 {
+        match bound {
+            SizeBound::Bytes(bytes) => bytes,
+            SizeBound::SourceBytes => self.program.source.bytes,
+        }
+    }
+
+    /// What the result carries of the source's metadata. A profile of grays is used up here: what is painted on the
+    /// picture may give it colours that such a profile does not describe.
+    fn metadata(&self, output: &ImageOutput) -> Metadata {
+        let source = metadata::read(self.source, &self.program.source);
+        let profile = source.icc.filter(|icc| output.keep.profile && metadata::describes(icc, Layout::Rgb));
+        let exif = source.exif.filter(|_| output.keep.exif);
+        Metadata {
+            icc: profile,
+            exif: exif.and_then(|exif| metadata::exif_for_result(&exif, output.keep.upright)),
+            density_dpi: output.density_dpi.or(source.density_dpi),
+        }
+    }
+}
+
+/// The format as a source's.
+pub fn format_of(format: OutputFormat) -> Format {
+    match format {
+        OutputFormat::Jpeg => Format::Jpeg,
+        OutputFormat::Png => Format::Png,
+        OutputFormat::Gif => Format::Gif,
+        OutputFormat::Webp => Format::Webp,
+        OutputFormat::Bmp => Format::Bmp,
+        OutputFormat::Tiff => Format::Tiff,
+    }
+}
+
+fn settings(output: &ImageOutput, metadata: Metadata) -> encode::Settings {
+    encode::Settings {
+        format: output.format,
+        quality: output.quality,
+        interlace: output.interlace,
+        colors: output.colors,
+        lossless: false,
+        effort: encode::Effort::Fast,
+        metadata,
+    }
+}
+
+/// Palette reduction of a PNG begins at this level; below, only the compression is better.
+const FIRST_PALETTE_LEVEL: u8 = 3;
+
+/// `imageslim` levels as settings: for JPEG quality 92 at level 0 down to 52 at 10 and never above the source's own;
+/// for PNG a palette of 256 from level 3 on.
+fn slim_settings(settings: &encode::Settings, slim: Slim, source_quality: Option<u8>) -> encode::Settings {
+    let quality = (92 - 4 * slim.level.min(10)).min(source_quality.unwrap_or(100));
+    let palette = settings.format == OutputFormat::Png && slim.level >= FIRST_PALETTE_LEVEL;
+    encode::Settings {
+        quality,
+        interlace: true,
+        colors: settings.colors.or(palette.then_some(256)),
+        effort: encode::Effort::Small,
+        ..settings.clone()
+    }
+}
+
+/// A program's steps with their pictures and texts ready, to be applied to every frame.
+struct Painter<'a> {
+    steps: Vec<Prepared<'a>>,
+}
+
+enum Prepared<'a> {
+    /// As resolved.
+    Step(&'a Step),
+    /// Paint once at a corner.
+    Over { mark: Frame, at: (i64, i64), dissolve_percent: u8 },
+    /// Paint all over.
+    Tile { mark: Frame, gap: (u32, u32), dissolve_percent: u8 },
+}
+
+impl<'a> Painter<'a> {
+    fn prepare(program: &'a Program, pictures: &[Bytes], limits: &Limits, cancel: &Cancel) -> Result<Self, Error> {
+        let mut size = program.source.size;
+        let mut steps = Vec::with_capacity(program.steps.len());
+        for step in &program.steps {
+            cancel.check()?;
+            steps.push(prepare(step, size, pictures, limits, cancel)?);
+            size = step.result_size(size);
+        }
+        Ok(Self { steps })
+    }
+
+    fn paint(&self, mut frame: Frame, cancel: &Cancel) -> Result<Frame, Error> {
+        for step in &self.steps {
+            cancel.check()?;
+            frame = match step {
+                Prepared::Step(step) => apply(step, frame),
+                Prepared::Over { mark, at, dissolve_percent } => {
+                    composite::over(&mut frame, mark, *at, *dissolve_percent);
+                    frame
+                }
+                Prepared::Tile { mark, gap, dissolve_percent } => {
+                    composite::tile(&mut frame, mark, *gap, *dissolve_percent);
+                    frame
+                }
+            };
+        }
+        cancel.check()?;
+        Ok(frame)
+    }
+}
+
+/// Makes a step's picture or text ready; `size` is the picture's size when the step begins.
+fn prepare<'a>(
+    step: &'a Step,
+    size: Size,
+    pictures: &[Bytes],
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<Prepared<'a>, Error> {
+    let load = |picture: usize, size| {
+        let bytes = pictures.get(picture).ok_or(Error::NotAnImage)?;
+        mark(bytes, size, limits, cancel)
+    };
+    Ok(match step {
+        Step::Mark { picture, size, at, dissolve_percent } => {
+            Prepared::Over { mark: load(*picture, *size)?, at: *at, dissolve_percent: *dissolve_percent }
+        }
+        Step::TileMark { picture, size, gap, dissolve_percent } => {
+            Prepared::Tile { mark: load(*picture, *size)?, gap: *gap, dissolve_percent: *dissolve_percent }
+        }
+        Step::Text(text) => {
+            let mark = text::render(&text.lettering, TEXT_LIMIT)?;
+            let placement = text.placement;
+            let at = placement.gravity.place(mark.size(), size, placement.dx.into(), placement.dy.into());
+            Prepared::Over { mark, at, dissolve_percent: text.lettering.dissolve }
+        }
+        Step::TiledText(tiled) => {
+            let mark = text::tiled(size, tiled)?;
+            Prepared::Over { mark, at: (0, 0), dissolve_percent: tiled.lettering.dissolve }
+        }
+        step => Prepared::Step(step),
+    })
+}
+
+/// The largest box that text may fill; more of it would not show on any result.
+const TEXT_LIMIT: Size = Size::new(9_999, 9_999);
+
+/// A picture to paint: upright, in sRGB, at the size it is painted at.
+fn mark(bytes: &Bytes, size: Size, limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
+    let header = decode::probe(bytes)?;
+    let mut frame = decode::still(bytes, &header, 8, limits, cancel)?;
+    if let Some(profile) = metadata::read(bytes, &header).icc {
+        color::to_srgb(&mut frame, &profile)?;
+    }
+    if let Some(orientation) = header.orientation {
+        frame = rotate::orient(frame, orientation);
+    }
+    Ok(resize::resize(frame, size))
+}
+
+fn apply(step: &Step, frame: Frame) -> Frame {
+    match *step {
+        Step::Orient(orientation) => rotate::orient(frame, orientation),
+        Step::Resize(size) => resize::resize(frame, size),
+        Step::Crop(rect) => crop::crop(frame, rect),
+        Step::Rotate { degrees, canvas, background } => {
+            if degrees % 90 == 0 {
+                rotate::quarter_turns(frame, (degrees / 90) as u8)
+            } else {
+                rotate::rotate(frame, degrees, canvas, background)
+            }
+        }
+        Step::Place { canvas, offset, background } => canvas::place(frame, canvas, offset, background),
+        Step::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px),
+        Step::Sharpen => sharpen::sharpen(frame),
+        Step::RoundCorners { radius_x, radius_y } => round::round_corners(frame, radius_x, radius_y),
+        // Prepared before the first frame.
+        Step::Mark { .. } | Step::TileMark { .. } | Step::Text(_) | Step::TiledText(_) => frame,
+    }
+}
