@@ -6,3 +6,4 @@ pub mod error;
 pub mod geometry;
 pub mod plan;
 pub mod settings;
+pub mod store;

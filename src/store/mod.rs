@@ -1,0 +1,336 @@
+//! Buckets: where objects are read from and results are stored.
+//!
+//! A [`Bucket`] is a name over one of two backends: an object store (folder, memory, S3, GCS, Azure) or a plain HTTP
+//! origin. Keys are any UTF-8 text, already percent-decoded exactly once; a key can never name anything outside its
+//! bucket. [`Remote`] fetches what URLs name (watermark pictures). Everything that leaves this machine towards an
+//! address a user can influence goes through [`guard`].
+
+pub mod guard;
+pub mod objects;
+pub mod origin;
+pub mod qetag;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures::Stream;
+
+use crate::error::ErrorKind;
+use objects::Objects;
+use origin::Origin;
+pub use origin::Remote;
+
+/// Why an object could not be read or written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such object.
+    #[error("Document not found: {key:?} in bucket {bucket:?}")]
+    NotFound {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+    },
+    /// There is nothing at that URL.
+    #[error("nothing could be fetched from {url}: {problem}")]
+    UrlNotFound {
+        /// The URL, without credentials or query.
+        url: String,
+        /// What happened.
+        problem: String,
+    },
+    /// There is no such bucket.
+    #[error("no such bucket: {0:?}")]
+    NoSuchBucket(String),
+    /// The URL or the address behind it may not be fetched.
+    #[error("{url} may not be fetched: {problem}")]
+    Forbidden {
+        /// The URL, without credentials or query.
+        url: String,
+        /// Which rule refuses it.
+        problem: String,
+    },
+    /// The object has more bytes than may be read.
+    #[error("source size in bytes: {bytes}, over the limit of {limit}")]
+    TooLarge {
+        /// Its size, or what was read when reading stopped.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The store or origin failed.
+    #[error("{place} failed: {problem}")]
+    Upstream {
+        /// Bucket or host.
+        place: String,
+        /// What happened, safe for any caller.
+        problem: String,
+        /// Whether waiting for it was the problem.
+        timed_out: bool,
+    },
+    /// The bucket cannot do this.
+    #[error("bucket {bucket:?} cannot {action}")]
+    ReadOnly {
+        /// The bucket.
+        bucket: String,
+        /// What was asked.
+        action: &'static str,
+    },
+}
+
+impl Error {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } | Self::NoSuchBucket(_) | Self::UrlNotFound { .. } => ErrorKind::NotFound,
+            Self::Forbidden { .. } | Self::ReadOnly { .. } => ErrorKind::Forbidden,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Upstream { timed_out: true, .. } => ErrorKind::UpstreamTimeout,
+            Self::Upstream { .. } => ErrorKind::Upstream,
+        }
+    }
+}
+
+/// What is known of an object without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Changes whenever the bytes change: the store's entity tag, else modification time and size.
+    pub version: String,
+    /// Length in bytes, where the store tells.
+    pub bytes: Option<u64>,
+    /// Last modification, where the store tells.
+    pub modified: Option<SystemTime>,
+    /// Stored content type, where there is one.
+    pub content_type: Option<String>,
+}
+
+/// An object's bytes as they arrive.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+
+/// How long stores and origins may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// Until a connection stands.
+    pub connect: Duration,
+    /// Until an object is read whole, or a stream's next piece arrives.
+    pub read: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(3), read: Duration::from_secs(10) }
+    }
+}
+
+/// A named place for objects.
+#[derive(Debug)]
+pub struct Bucket {
+    name: String,
+    backend: Backend,
+    timeouts: Timeouts,
+}
+
+#[derive(Debug)]
+enum Backend {
+    Objects(Objects),
+    Origin(Origin),
+}
+
+impl Bucket {
+    /// A bucket over an object store.
+    pub fn over_objects(name: &str, objects: Objects, timeouts: Timeouts) -> Self {
+        Self { name: name.to_owned(), backend: Backend::Objects(objects), timeouts }
+    }
+
+    /// A bucket whose objects are fetched from an HTTP origin.
+    pub fn over_origin(name: &str, origin: Origin, timeouts: Timeouts) -> Self {
+        Self { name: name.to_owned(), backend: Backend::Origin(origin), timeouts }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is known of `key`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Upstream`].
+    pub async fn head(&self, key: &str) -> Result<Meta, Error> {
+        let head = async {
+            match &self.backend {
+                Backend::Objects(objects) => objects.head(&self.name, key).await,
+                Backend::Origin(origin) => origin.head(&self.name, key).await,
+            }
+        };
+        self.in_time(head).await
+    }
+
+    /// The object whole, if it has at most `max_bytes`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::TooLarge`], [`Error::Upstream`].
+    pub async fn read(&self, key: &str, max_bytes: u64) -> Result<(Meta, Bytes), Error> {
+        let read = async {
+            let (meta, stream) = self.open(key, None).await?;
+            let body = collect(stream, meta.bytes, max_bytes).await?;
+            Ok((meta, body))
+        };
+        self.in_time(read).await
+    }
+
+    /// The object, or a range of its bytes, as a stream. `range` must lie within the object.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Upstream`]; the stream ends with an error when the store fails or stalls.
+    pub async fn stream(&self, key: &str, range: Option<Range<u64>>) -> Result<(Meta, ByteStream), Error> {
+        let (meta, stream) = self.in_time(self.open(key, range)).await?;
+        Ok((meta, self.watched(stream)))
+    }
+
+    /// Stores `body` under `key`; the object appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] for HTTP origins, [`Error::Upstream`].
+    pub async fn put(&self, key: &str, body: Bytes, content_type: &str) -> Result<(), Error> {
+        match &self.backend {
+            Backend::Objects(objects) => self.in_time(objects.put(&self.name, key, body, content_type)).await,
+            Backend::Origin(_) => Err(Error::ReadOnly { bucket: self.name.clone(), action: "store objects" }),
+        }
+    }
+
+    async fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<(Meta, ByteStream), Error> {
+        match &self.backend {
+            Backend::Objects(objects) => objects.open(&self.name, key, range).await,
+            Backend::Origin(origin) => origin.open(&self.name, key, range).await,
+        }
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match tokio::time::timeout(self.timeouts.read, work).await {
+            Ok(result) => result,
+            Err(_) => Err(self.stalled()),
+        }
+    }
+
+    /// The stream, ending with an error where a piece takes longer than the read timeout.
+    fn watched(&self, stream: ByteStream) -> ByteStream {
+        let limit = self.timeouts.read;
+        let stalled = self.stalled();
+        Box::pin(futures::stream::unfold(Some(stream), move |state| {
+            let stalled = stalled.clone();
+            async move {
+                let mut stream = state?;
+                match tokio::time::timeout(limit, futures::StreamExt::next(&mut stream)).await {
+                    Ok(Some(Ok(piece))) => Some((Ok(piece), Some(stream))),
+                    Ok(Some(Err(error))) => Some((Err(error), None)),
+                    Ok(None) => None,
+                    Err(_) => Some((Err(stalled), None)),
+                }
+            }
+        }))
+    }
+
+    fn stalled(&self) -> Error {
+        Error::Upstream {
+            place: format!("bucket {:?}", self.name),
+            problem: format!("no answer within {} s", self.timeouts.read.as_secs_f32()),
+            timed_out: true,
+        }
+    }
+}
+
+/// Reads a stream whole, stopping as soon as it passes `max_bytes`. Nothing is allocated from a declared length
+/// beyond the limit.
+async fn collect(mut stream: ByteStream, declared: Option<u64>, max_bytes: u64) -> Result<Bytes, Error> {
+    use futures::StreamExt;
+    if let Some(bytes) = declared.filter(|bytes| *bytes > max_bytes) {
+        return Err(Error::TooLarge { bytes, limit: max_bytes });
+    }
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut total = 0_u64;
+    while let Some(piece) = stream.next().await {
+        let piece = piece?;
+        total += piece.len() as u64;
+        if total > max_bytes {
+            return Err(Error::TooLarge { bytes: total, limit: max_bytes });
+        }
+        pieces.push(piece);
+    }
+    Ok(match pieces.len() {
+        1 => pieces.swap_remove(0),
+        _ => pieces.concat().into(),
+    })
+}
+
+/// All buckets of a server, and which host names lead to which.
+#[derive(Debug, Default)]
+pub struct Buckets {
+    by_name: HashMap<String, Arc<Bucket>>,
+    by_domain: HashMap<String, String>,
+    for_any_host: Option<String>,
+}
+
+impl Buckets {
+    /// Adds a bucket that answers for `domains`; the domain `*` takes every host that no other bucket claims.
+    pub fn add(&mut self, bucket: Bucket, domains: &[String]) {
+        for domain in domains {
+            if domain == "*" {
+                self.for_any_host = Some(bucket.name.clone());
+            } else {
+                self.by_domain.insert(domain.to_ascii_lowercase(), bucket.name.clone());
+            }
+        }
+        self.by_name.insert(bucket.name.clone(), Arc::new(bucket));
+    }
+
+    /// The bucket of that name.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchBucket`].
+    pub fn named(&self, name: &str) -> Result<&Arc<Bucket>, Error> {
+        self.by_name.get(name).ok_or_else(|| Error::NoSuchBucket(name.to_owned()))
+    }
+
+    /// The bucket that answers for a host name (a port is ignored); `None` where paths begin with a bucket's name.
+    pub fn for_host(&self, host: &str) -> Option<&Arc<Bucket>> {
+        self.claimed(host).or_else(|| self.by_name.get(self.for_any_host.as_ref()?))
+    }
+
+    /// The bucket that names this very host among its domains.
+    pub fn claimed(&self, host: &str) -> Option<&Arc<Bucket>> {
+        self.by_name.get(self.by_domain.get(&host_name(host))?)
+    }
+}
+
+/// The host without its port, in lower case; IPv6 literals keep their brackets.
+fn host_name(host: &str) -> String {
+    let end = match host.rfind(':') {
+        Some(colon) if !host[colon..].contains(']') => colon,
+        _ => host.len(),
+    };
+    host[..end].to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_lead_to_buckets() {
+        let mut buckets = Buckets::default();
+        let bucket = |name| Bucket::over_objects(name, Objects::in_memory(), Timeouts::default());
+        buckets.add(bucket("photos"), &["img.example.com".into()]);
+        buckets.add(bucket("rest"), &["*".into()]);
+        let name = |host| buckets.for_host(host).map(|bucket| bucket.name().to_owned());
+        assert_eq!(name("img.example.com").as_deref(), Some("photos"));
+        assert_eq!(name("IMG.example.com:8080").as_deref(), Some("photos"));
+        assert_eq!(name("other.example.com").as_deref(), Some("rest"));
+        assert_eq!(name("[::1]:8080").as_deref(), Some("rest"));
+        assert!(buckets.claimed("other.example.com").is_none());
+    }
+}
