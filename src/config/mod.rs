@@ -1,0 +1,244 @@
+//! The configuration: `mogr.toml` and `MOGR_…` variables in, one typed [`Config`] or every mistake out.
+//!
+//! The settings and their defaults are listed here; `read` reads them, [`bucket`] those of a bucket, and `check`
+//! compares settings with one another. Styles are not here: see [`crate::plan::style`].
+
+pub mod bucket;
+mod check;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use crate::auth::{Key, KeyRing};
+use crate::engine::limits::Limits;
+use crate::settings::document::{Entry, Node, Raw};
+use crate::settings::mistake::Place;
+use crate::settings::value::{Refusal, Setting};
+use crate::settings::{Cidr, Mistake, Secret, StoreUrl};
+pub use bucket::BucketConfig;
+pub(crate) use read::read;
+
+/// The name of the bucket that `mogr serve DIR` makes.
+pub const DEFAULT_BUCKET: &str = "default";
+
+/// `MOGR_…` variables that say where settings are, and set none.
+const NOT_SETTINGS: [&str; 3] = ["MOGR_CONFIG", "MOGR_STYLES", "MOGR_LOG"];
+
+/// Everything that `mogr.toml` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where images are served. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// Where the API is served. Default `127.0.0.1:8081`.
+    pub api_listen: SocketAddr,
+    /// Folder of the server's own files, relative to the working directory. Default `data`.
+    pub data_dir: PathBuf,
+    /// Where jobs are kept: `sqlite:PATH` or `postgres://…`. Checked, and not used yet.
+    pub database: Option<Database>,
+    /// Access keys: what signs downloads, uploads and jobs.
+    pub keys: BTreeMap<String, Key>,
+    /// Buckets by name.
+    pub buckets: BTreeMap<String, BucketConfig>,
+    /// Where results are kept.
+    pub cache: CacheConfig,
+    /// What is refused.
+    pub limits: LimitsConfig,
+    /// What fetches may reach.
+    pub fetch: FetchConfig,
+    /// Jobs. Checked, and not used yet.
+    pub jobs: JobsConfig,
+    /// DLCS customers by number. Checked, and not used yet.
+    pub dlcs: BTreeMap<u32, DlcsCustomer>,
+    /// The Altizure API. Checked, and not used yet.
+    pub altizure: Option<AltizureConfig>,
+}
+
+/// `[cache]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Bytes of results kept in memory. Default 256 MiB.
+    pub memory_bytes: u64,
+    /// Second tier. Checked, and not used yet.
+    pub store: Option<StoreUrl>,
+    /// How long clients may keep an answer, unless the bucket says otherwise. Default 30 days.
+    pub max_age: Duration,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Most bytes of a source. Default 64 MiB.
+    pub source_bytes: u64,
+    /// Limits on pixels, edges and frames: the keys `source_pixels`, `source_edge`, `gif_frames`, `webp_frames`,
+    /// `animation_pixels`, `output_edge` and `output_pixels`.
+    pub image: Limits,
+    /// Longest time that a request may take. Default 10 s.
+    pub time: Duration,
+    /// Most requests that wait for a worker. Default 256.
+    pub queue: NonZeroUsize,
+    /// Threads that work on pixels. Default: one for each core.
+    pub workers: NonZeroUsize,
+}
+
+/// `[fetch]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchConfig {
+    /// Ranges opened on purpose; private and local ones are closed otherwise. Default none.
+    pub allow: Vec<Cidr>,
+    /// Ports that may be connected to; empty is any. Default any.
+    pub ports: Vec<u16>,
+    /// Longest time for connecting. Default 3 s.
+    pub connect_timeout: Duration,
+    /// Longest time for a whole fetch. Default 10 s.
+    pub timeout: Duration,
+    /// Most bytes of an answer. Default 64 MiB.
+    pub max_bytes: u64,
+}
+
+/// `[jobs]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobsConfig {
+    /// How long a worker's claim holds unless it is renewed. Default 30 s.
+    pub lease: Duration,
+}
+
+/// `[dlcs.customers.N]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DlcsCustomer {
+    /// The customer's access key.
+    pub key: String,
+    /// Where its images are kept.
+    pub bucket: String,
+}
+
+/// `[altizure]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AltizureConfig {
+    /// Where its images are kept.
+    pub bucket: String,
+    /// What a start call runs over the Ready images.
+    pub pipeline: Option<String>,
+}
+
+/// Where jobs are kept. Printed as its scheme alone: the rest may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    scheme: &'static str,
+    url: Secret,
+}
+
+impl Database {
+    /// The whole text. Do not log it.
+    pub fn url(&self) -> &str {
+        self.url.expose()
+    }
+}
+
+impl Setting for Database {
+    fn read(node: &Node) -> Result<Self, Refusal> {
+        let url = Secret::read(node)?;
+        let scheme = ["sqlite:", "postgres://", "postgresql://"].into_iter().find(|it| url.expose().starts_with(*it));
+        let refusal = || Refusal::new("is not a database", "write sqlite:PATH or postgres://HOST/DATABASE");
+        Ok(Self { scheme: scheme.ok_or_else(refusal)?, url })
+    }
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { memory_bytes: 256 << 20, store: None, max_age: Duration::from_secs(30 * 24 * 3600) }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let queue = const { NonZeroUsize::new(256).unwrap() };
+        Self { source_bytes: 64 << 20, image: Limits::default(), time: Duration::from_secs(10), queue, workers }
+    }
+}
+
+impl Default for FetchConfig {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            ports: Vec::new(),
+            connect_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(10),
+            max_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(30) }
+    }
+}
+
+impl Config {
+    /// Reads the file at `path`, if there is one, and then the `MOGR_…` variables of `env`, which win.
+    ///
+    /// # Errors
+    /// Every mistake, by file and line. A file that cannot be read, or that is not TOML, is one.
+    pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Vec<Mistake>> {
+        let (config, mistakes) = read(file_node(path), env, &|_| Ok(()));
+        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+    }
+
+    /// The configuration of `mogr serve DIR`: one bucket, [`DEFAULT_BUCKET`], over the folder `dir`, that answers for
+    /// every host; everything else by default, or from the `MOGR_…` variables of `env`.
+    ///
+    /// # Errors
+    /// Every mistake: `dir` that is no folder, or variables that are wrong.
+    pub fn for_directory(dir: &Path, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Vec<Mistake>> {
+        let (config, mistakes) = read(directory_node(dir), env, &|_| Ok(()));
+        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+    }
+
+    /// The access keys, for whoever verifies signatures.
+    pub fn key_ring(&self) -> KeyRing {
+        KeyRing::new(self.keys.clone())
+    }
+
+    /// The bucket that claims `host`, a host name without a port, in any case: by name, else the one that takes
+    /// any host. `None`: requests name their bucket in the path.
+    pub fn bucket_for_host(&self, host: &str) -> Option<(&str, &BucketConfig)> {
+        let claims = |domain: &str| {
+            let mut buckets = self.buckets.iter();
+            buckets.find(|(_, bucket)| bucket.domains.iter().any(|it| it.eq_ignore_ascii_case(domain)))
+        };
+        claims(host).or_else(|| claims("*")).map(|(name, bucket)| (name.as_str(), bucket))
+    }
+}
+
+/// The file's settings; none without a file.
+pub(crate) fn file_node(path: Option<&Path>) -> Result<Node, Mistake> {
+    let Some(path) = path else { return Ok(Node::empty(Place::whole("defaults"))) };
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Place::whole(&file).mistake("", format!("cannot be read: {error}")))?;
+    Node::from_toml(&file, &text)
+}
+
+/// The settings of `mogr serve DIR`.
+fn directory_node(dir: &Path) -> Result<Node, Mistake> {
+    let place = Place::whole(dir.display().to_string());
+    let whole = dir.canonicalize().map_err(|error| place.mistake("", format!("cannot be served: {error}")))?;
+    let url = url::Url::from_directory_path(&whole).map_err(|()| place.mistake("", "cannot be served"))?;
+    let text = |text: &str| Node { place: place.clone(), raw: Raw::Text(text.to_owned()) };
+    let domains = Node { place: place.clone(), raw: Raw::List(vec![text("*")]) };
+    let bucket = table(&place, [("url", text(url.as_str())), ("domains", domains)]);
+    Ok(table(&place, [("buckets", table(&place, [(DEFAULT_BUCKET, bucket)]))]))
+}
+
+fn table<const N: usize>(place: &Place, entries: [(&str, Node); N]) -> Node {
+    let entry = |(name, node): (&str, Node)| Entry { name: name.to_owned(), place: place.clone(), node };
+    Node { place: place.clone(), raw: Raw::Table(entries.into_iter().map(entry).collect()) }
+}
