@@ -1,2 +1,269 @@
-//! mogr
-fn main() {}
+//! The `mogr` command: arguments, logging, runtime; then [`mogr::app`] or [`mogr::cli`].
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use mogr::config::Config;
+use mogr::{app, cli};
+use tracing_subscriber::EnvFilter;
+
+/// Turns the URL of an image into the image you asked for.
+#[derive(Parser)]
+#[command(version, about, long_about = None)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve images.
+    Serve(Serve),
+    /// Run a pipeline on a local file: mogr run photo.jpg 'imageView2/2/w/320' -o small.jpg
+    Run {
+        /// The file; "-" is standard input.
+        input: String,
+        /// Operators joined by "|".
+        fops: String,
+        /// Where the result goes; standard output without it.
+        #[arg(short, long)]
+        output: Option<String>,
+    },
+    /// List, set and remove styles in the styles file.
+    Style {
+        #[command(flatten)]
+        file: StylesArguments,
+        #[command(subcommand)]
+        command: StyleCommand,
+    },
+    /// Set the characters that separate a key from a style's name.
+    Separator {
+        #[command(flatten)]
+        file: StylesArguments,
+        /// The characters, such as "-" or "-!".
+        #[arg(allow_hyphen_values = true)]
+        separators: String,
+    },
+    /// Serve only styles of a bucket (1), or everything again (0).
+    Protect {
+        /// Styles file.
+        #[arg(long, env = "MOGR_STYLES", default_value = "styles.toml")]
+        styles: PathBuf,
+        /// The bucket.
+        bucket: String,
+        /// 1 or on, 0 or off.
+        #[arg(value_parser = on_or_off, action = clap::ArgAction::Set)]
+        state: bool,
+    },
+    /// Print the expiring signed form of a delivery URL, for private buckets; also signs a saveas in it.
+    Sign {
+        /// The URL.
+        url: String,
+        /// How long it is valid, such as 30m or 24h.
+        #[arg(long, default_value = "1h")]
+        expires: String,
+        /// The access key to sign with; needed where several are configured.
+        #[arg(long)]
+        key: Option<String>,
+        /// Configuration file with the keys.
+        #[arg(long, env = "MOGR_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Report every mistake in the configuration and the styles, with file, line and a hint.
+    Check {
+        /// Configuration file; mogr.toml where there is one.
+        #[arg(long, env = "MOGR_CONFIG")]
+        config: Option<PathBuf>,
+        /// Styles file.
+        #[arg(long, env = "MOGR_STYLES", default_value = "styles.toml")]
+        styles: PathBuf,
+    },
+    /// Ask a running server whether it is well; for container health checks.
+    Health {
+        /// Its API listener.
+        #[arg(long, default_value = "127.0.0.1:8081")]
+        api_listen: SocketAddr,
+    },
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Folder to serve as the bucket "default", for every host.
+    dir: Option<PathBuf>,
+    /// Configuration file; mogr.toml where there is one and no folder is given.
+    #[arg(long, env = "MOGR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Styles file; read again whenever it changes.
+    #[arg(long, env = "MOGR_STYLES", default_value = "styles.toml")]
+    styles: PathBuf,
+    /// Address for images.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Address for everything else.
+    #[arg(long)]
+    api_listen: Option<SocketAddr>,
+}
+
+#[derive(Args)]
+struct StylesArguments {
+    /// Styles file.
+    #[arg(long, env = "MOGR_STYLES", default_value = "styles.toml", global = true)]
+    styles: PathBuf,
+    /// Only for this bucket.
+    #[arg(long, global = true)]
+    bucket: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum StyleCommand {
+    /// Show the styles in force.
+    List,
+    /// Define a style, or change it.
+    Set {
+        /// Its name.
+        name: String,
+        /// Its pipeline.
+        fops: String,
+    },
+    /// Remove a style.
+    Rm {
+        /// Its name.
+        name: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mogr: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(arguments) => runtime()?.block_on(serve(arguments))?,
+        Command::Run { input, fops, output } => {
+            runtime()?.block_on(cli::run::run(&input, &fops, output.as_deref()))?;
+        }
+        Command::Style { file, command } => style(&file, command)?,
+        Command::Separator { file, separators } => {
+            println(&cli::style::set_separators(&file.styles, file.bucket.as_deref(), &separators, VALIDATE)?);
+        }
+        Command::Protect { styles, bucket, state } => {
+            println(&cli::style::set_protected(&styles, &bucket, state, VALIDATE)?);
+        }
+        Command::Sign { url, expires, key, config } => sign(&url, &expires, key.as_deref(), config.as_deref())?,
+        Command::Check { config, styles } => return Ok(check(config.as_deref(), &styles)),
+        Command::Health { api_listen } => runtime()?.block_on(cli::health::health(api_listen))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+async fn serve(arguments: Serve) -> anyhow::Result<()> {
+    log_to_stderr();
+    let mut config = configuration(arguments.dir.as_deref(), arguments.config.as_deref())?;
+    config.listen = arguments.listen.unwrap_or(config.listen);
+    config.api_listen = arguments.api_listen.unwrap_or(config.api_listen);
+    let running = app::start(&config, arguments.styles).await?;
+    eprintln!("delivery on http://{}, api on http://{}", running.delivery, running.api);
+    stop_signal().await?;
+    tracing::info!("stopping: open requests may finish");
+    running.stop().await;
+    Ok(())
+}
+
+/// A folder needs no configuration; without one, the file given or `mogr.toml`.
+fn configuration(dir: Option<&Path>, config: Option<&Path>) -> anyhow::Result<Config> {
+    let environment = std::env::vars();
+    let loaded = match (dir, config) {
+        (Some(_), Some(_)) => {
+            anyhow::bail!("name either a folder or a configuration, which names its folders as buckets")
+        }
+        (Some(dir), None) => Config::for_directory(dir, environment),
+        (None, config) => Config::load(config.or(default_config()), environment),
+    };
+    let config = loaded.map_err(|mistakes| app::listed("settings", &mistakes))?;
+    if config.buckets.is_empty() {
+        anyhow::bail!("there is nothing to serve: name a folder (mogr serve DIR) or configure a bucket in mogr.toml");
+    }
+    Ok(config)
+}
+
+fn default_config() -> Option<&'static Path> {
+    Some(Path::new("mogr.toml")).filter(|path| path.exists())
+}
+
+async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Logs to standard error: text on a terminal, JSON elsewhere. `MOGR_LOG` takes filters such as `mogr=debug`.
+fn log_to_stderr() {
+    use std::io::IsTerminal;
+    let filter = EnvFilter::try_from_env("MOGR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        builder.init();
+    } else {
+        builder.json().flatten_event(true).init();
+    }
+}
+
+const VALIDATE: mogr::plan::style::Validate<'static> = &app::validate_pipeline;
+
+fn style(file: &StylesArguments, command: StyleCommand) -> anyhow::Result<()> {
+    let (path, bucket) = (file.styles.as_path(), file.bucket.as_deref());
+    match command {
+        StyleCommand::List => {
+            for style in cli::style::list(path, bucket, VALIDATE)? {
+                let bucket = style.bucket.as_deref().unwrap_or("*");
+                println(&format!("{bucket}\t{}\t{}", style.name, style.pipeline));
+            }
+        }
+        StyleCommand::Set { name, fops } => println(&cli::style::set(path, bucket, &name, &fops, VALIDATE)?),
+        StyleCommand::Rm { name } => println(&cli::style::remove(path, bucket, &name, VALIDATE)?),
+    }
+    Ok(())
+}
+
+fn sign(url: &str, expires: &str, key: Option<&str>, config: Option<&Path>) -> anyhow::Result<()> {
+    let expires = mogr::settings::value::parse_duration(expires)
+        .ok_or_else(|| anyhow::anyhow!("--expires is {expires:?}; expected a duration such as 30m or 24h"))?;
+    let config = configuration(None, config)?;
+    let now = mogr::http::delivery::unix_now();
+    println(&cli::sign::sign(url, &config.key_ring(), key, now, expires)?);
+    Ok(())
+}
+
+fn check(config: Option<&Path>, styles: &Path) -> ExitCode {
+    let report = cli::check::check(config.or(default_config()), Some(styles), std::env::vars(), VALIDATE);
+    println(&report.to_string());
+    if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "on" => Ok(true),
+        "0" | "off" => Ok(false),
+        other => Err(format!("{other:?} is neither 1 (on) nor 0 (off)")),
+    }
+}
+
+/// A line on standard output; a reader that went away is no reason to fail.
+fn println(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{}", line.trim_end());
+}

@@ -1,0 +1,130 @@
+//! Finished results in memory, weighed in bytes; equal requests at the same time compute once.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use moka::future::Cache;
+use sha2::{Digest, Sha256};
+
+/// Names one result: the same key always means the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CacheKey([u8; 32]);
+
+impl CacheKey {
+    /// A key of `parts`. Parts are kept apart by their lengths, so no two lists of parts share a key.
+    pub fn of(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        Self(hash.finalize().into())
+    }
+
+    /// 24 URL-safe characters of it (144 bits), as used in entity tags.
+    pub fn short(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0[..18])
+    }
+}
+
+/// What an entry weighs besides its body.
+const ENTRY_OVERHEAD_BYTES: usize = 512;
+
+/// Something with a weight in bytes.
+pub trait Weigh {
+    /// Bytes held.
+    fn bytes(&self) -> usize;
+}
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was in the cache, or another request was just computing it.
+    Hit,
+    /// It was computed for this request.
+    Miss,
+}
+
+/// A cache of shared values of at most a number of bytes.
+#[derive(Clone, Debug)]
+pub struct ResultCache<V: Send + Sync + 'static> {
+    entries: Cache<CacheKey, Arc<V>>,
+}
+
+impl<V: Weigh + Send + Sync + 'static> ResultCache<V> {
+    /// A cache of at most `max_bytes`, counting bodies and a constant for each entry.
+    pub fn new(max_bytes: u64) -> Self {
+        let entries = Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(|_, value: &Arc<V>| {
+                u32::try_from(value.bytes().saturating_add(ENTRY_OVERHEAD_BYTES)).unwrap_or(u32::MAX)
+            })
+            .build();
+        Self { entries }
+    }
+
+    /// The value under `key`, computed by `compute` where it is missing. Callers that ask for the same key at the same
+    /// time wait for one computation; a failure is shared among them and not kept.
+    ///
+    /// # Errors
+    /// What `compute` failed with.
+    pub async fn get_or_try_insert<E: Send + Sync + 'static>(
+        &self,
+        key: CacheKey,
+        compute: impl Future<Output = Result<V, E>>,
+    ) -> Result<(Arc<V>, Origin), Arc<E>> {
+        let entry = self.entries.entry(key).or_try_insert_with(async { compute.await.map(Arc::new) }).await?;
+        let origin = if entry.is_fresh() { Origin::Miss } else { Origin::Hit };
+        Ok((entry.into_value(), origin))
+    }
+
+    /// The value under `key`, if it is there.
+    pub async fn get(&self, key: &CacheKey) -> Option<Arc<V>> {
+        self.entries.get(key).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    impl Weigh for Vec<u8> {
+        fn bytes(&self) -> usize {
+            self.len()
+        }
+    }
+
+    #[tokio::test]
+    async fn equal_requests_compute_once() {
+        let cache = ResultCache::new(1 << 20);
+        let computed = AtomicUsize::new(0);
+        let key = CacheKey::of(&["a"]);
+        let ask = || {
+            cache.get_or_try_insert(key, async {
+                computed.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                Ok::<_, ()>(vec![1, 2, 3])
+            })
+        };
+        let (first, second) = tokio::join!(ask(), ask());
+        assert_eq!(first.unwrap().0, second.unwrap().0);
+        assert_eq!(computed.load(Ordering::SeqCst), 1);
+        assert_eq!(ask().await.unwrap().1, Origin::Hit);
+    }
+
+    #[tokio::test]
+    async fn failures_are_not_kept() {
+        let cache = ResultCache::<Vec<u8>>::new(1 << 20);
+        let key = CacheKey::of(&["a"]);
+        assert!(cache.get_or_try_insert(key, async { Err("broken") }).await.is_err());
+        assert!(cache.get_or_try_insert(key, async { Ok::<_, &str>(vec![1]) }).await.is_ok());
+    }
+
+    #[test]
+    fn parts_are_kept_apart() {
+        assert_ne!(CacheKey::of(&["ab", "c"]), CacheKey::of(&["a", "bc"]));
+    }
+}

@@ -1,0 +1,111 @@
+//! The API listener: health, the state of the styles, and `explain`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Json};
+use axum::routing::get;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+use super::delivery::{Delivery, Target};
+use super::respond::Failure;
+use crate::engine::image::Header;
+use crate::engine::program::{Answer, ImageOutput, Program};
+use crate::error::ErrorKind;
+
+/// The API's routes.
+///
+/// `/explain/…` takes a delivery URL's path and query and tells what it would do; so does `…|explain` at the end of a
+/// delivery URL sent here.
+pub fn router(delivery: Arc<Delivery>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(async || "ok\n"))
+        .route("/styles", get(styles))
+        .fallback(explain)
+        .with_state(delivery)
+}
+
+async fn styles(State(delivery): State<Arc<Delivery>>) -> Json<Value> {
+    let status = delivery.styles.status();
+    let problems: Vec<String> = status.problem.iter().flatten().map(ToString::to_string).collect();
+    Json(json!({ "revision": status.revision, "ok": problems.is_empty(), "problems": problems }))
+}
+
+async fn explain(State(delivery): State<Arc<Delivery>>, request: axum::extract::Request) -> axum::response::Response {
+    match explained(&delivery, delivery_request(&request)).await {
+        Ok(program) => Json(program).into_response(),
+        Err(failure) => (failure.status, Json(json!({ "error": failure.message }))).into_response(),
+    }
+}
+
+async fn explained(delivery: &Delivery, request: Option<Request<()>>) -> Result<Value, Failure> {
+    let Some(request) = request else {
+        let message = "no such path; expected /healthz, /readyz, /styles or a delivery URL ending in |explain";
+        return Err(Failure { status: StatusCode::NOT_FOUND, message: message.to_owned() });
+    };
+    let target = delivery.target(&request).await?;
+    let Some(plan) = &target.plan else {
+        let message = "explain: the URL has no operators; the object is served as it is";
+        return Err(Failure::new(ErrorKind::Invalid, &message));
+    };
+    let program = delivery.transformer.explain(&target.bucket, &target.key, plan).await?;
+    Ok(describe(&target, &plan.to_string(), &program))
+}
+
+/// The delivery request that is to be explained: the same one without `|explain`.
+fn delivery_request(request: &axum::extract::Request) -> Option<Request<()>> {
+    let uri = request.uri();
+    let query = uri.query()?;
+    let operators = ["|explain", "%7Cexplain", "%7cexplain"].iter().find_map(|suffix| query.strip_suffix(suffix))?;
+    let mut builder = Request::builder().uri(format!("{}?{operators}", uri.path()));
+    if let Some(host) = request.headers().get(http::header::HOST) {
+        builder = builder.header(http::header::HOST, host);
+    }
+    builder.body(()).ok()
+}
+
+fn describe(target: &Target, plan: &str, program: &Program) -> Value {
+    json!({
+        "bucket": target.bucket.name(),
+        "key": target.key,
+        "plan": plan,
+        "source": source(&program.source),
+        "decode": {
+            "scale": format!("{}/8", program.eighths),
+            "size": size(program.decoded_size()),
+            "frames": program.frames(),
+        },
+        "steps": program.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "result": result(program),
+        "cost": { "memory_bytes": program.cost.memory_bytes, "pixels": program.cost.pixels },
+    })
+}
+
+fn source(header: &Header) -> Value {
+    crate::engine::run::info(header)
+}
+
+fn result(program: &Program) -> Value {
+    let output = |output: &ImageOutput| {
+        json!({
+            "format": crate::engine::run::format_of(output.format).name(),
+            "size": size(program.size),
+            "quality": output.quality,
+            "animated": program.animated,
+        })
+    };
+    match &program.answer {
+        Answer::Image(image) => output(image),
+        Answer::Info(Some(image)) => json!({ "imageInfo": output(image) }),
+        Answer::Info(None) => json!("imageInfo of the source"),
+        Answer::Exif => json!("exif of the source"),
+        Answer::Average => json!("average colour"),
+    }
+}
+
+fn size(size: crate::geometry::Size) -> Value {
+    json!([size.width, size.height])
+}

@@ -1,0 +1,9 @@
+//! HTTP: the delivery listener (images) and the API listener (everything else).
+
+pub mod api;
+pub mod conditional;
+pub mod delivery;
+pub mod raw;
+pub mod respond;
+pub mod saveas;
+pub mod server;

@@ -1,0 +1,448 @@
+//! The use case: a source and a plan become a rendered result.
+//!
+//! [`Transformer::identify`] names the result from the source's version and the canonical plan, which is enough to
+//! answer conditional requests; [`Transformer::render`] answers from the cache or computes, once for all that ask at
+//! the same time. Pixel work runs on blocking threads, as many at once as there are permits, behind a bounded queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::cache::{CacheKey, Origin, ResultCache, Weigh};
+use crate::engine::image::Header;
+use crate::engine::limits::{Cancel, Limits};
+use crate::engine::program::Program;
+use crate::engine::resolve::resolve;
+use crate::engine::run::{Content, Output, Stage, run};
+use crate::engine::{self, decode};
+use crate::error::ErrorKind;
+use crate::plan::Plan;
+use crate::plan::watermark::ImageRef;
+use crate::store::{self, Bucket, Buckets, Meta, Remote};
+
+/// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
+const ENGINE_REVISION: &str = "1";
+
+/// Why a result could not be made.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The source could not be read.
+    #[error(transparent)]
+    Source(store::Error),
+    /// A watermark's picture could not be read.
+    #[error("watermark: image {reference} cannot be used: {problem}")]
+    Picture {
+        /// As the request names it.
+        reference: String,
+        /// Kind of the failure, as the caller sees it.
+        kind: ErrorKind,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The engine refused or failed.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    /// Too many requests wait already.
+    #[error("the server is busy; try again in a moment")]
+    Busy,
+    /// The work did not end in time.
+    #[error("the request took longer than {} s", .0.as_secs_f32())]
+    Deadline(Duration),
+    /// A fault of the server.
+    #[error("the server failed on this request")]
+    Crashed,
+}
+
+impl Error {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Source(error) => error.kind(),
+            Self::Picture { kind, .. } => *kind,
+            Self::Engine(error) => error.kind(),
+            Self::Busy => ErrorKind::Busy,
+            Self::Deadline(_) => ErrorKind::Deadline,
+            Self::Crashed => ErrorKind::Internal,
+        }
+    }
+
+    /// Whether `ignore-error` answers with the source instead: whenever the fault lies in the request or its files.
+    fn is_ignorable(&self) -> bool {
+        !self.kind().is_transient() && !matches!(self, Self::Source(_))
+    }
+}
+
+/// How long each part of a computation took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Reading source and pictures.
+    pub fetch: Duration,
+    /// Waiting for a permit.
+    pub wait: Duration,
+    /// Decoding.
+    pub decode: Duration,
+    /// Working on pixels.
+    pub ops: Duration,
+    /// Encoding.
+    pub encode: Duration,
+}
+
+/// A finished result.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// The bytes.
+    pub body: Bytes,
+    /// Their media type.
+    pub media_type: String,
+    /// What making them took.
+    pub timings: Timings,
+}
+
+impl Weigh for Rendered {
+    fn bytes(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// A result that has a name but is not yet made.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    bucket: Arc<Bucket>,
+    key: String,
+    plan: Plan,
+    cache_key: CacheKey,
+    /// When the source was last modified, where its store tells.
+    pub modified: Option<SystemTime>,
+}
+
+impl Identity {
+    /// The result's entity tag, without quotes: the same for the same source version and canonical plan.
+    pub fn etag(&self) -> String {
+        self.cache_key.short()
+    }
+}
+
+/// How much a transformer takes on.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Bytes of results kept in memory.
+    pub cache_bytes: u64,
+    /// Most bytes of a source.
+    pub source_bytes: u64,
+    /// Most bytes of a watermark's picture.
+    pub picture_bytes: u64,
+    /// The engine's limits.
+    pub limits: Limits,
+    /// Renders at once.
+    pub workers: usize,
+    /// Renders that may wait.
+    pub queue: usize,
+    /// Longest a request may take, waiting included.
+    pub deadline: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 256 << 20,
+            source_bytes: 64 << 20,
+            picture_bytes: 64 << 20,
+            limits: Limits::default(),
+            workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            queue: 256,
+            deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Renders plans over the objects of buckets.
+#[derive(Clone, Debug)]
+pub struct Transformer {
+    buckets: Arc<Buckets>,
+    remote: Remote,
+    cache: ResultCache<Rendered>,
+    pool: Pool,
+    config: Arc<Config>,
+}
+
+impl Transformer {
+    /// A transformer over `buckets` that fetches pictures named by URL with `remote`.
+    pub fn new(buckets: Arc<Buckets>, remote: Remote, config: Config) -> Self {
+        let cache = ResultCache::new(config.cache_bytes);
+        let pool = Pool::new(config.workers, config.queue);
+        Self { buckets, remote, cache, pool, config: Arc::new(config) }
+    }
+
+    /// The buckets it reads from.
+    pub fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// Names the result of `plan` over an object, reading only metadata.
+    ///
+    /// # Errors
+    /// [`Error::Source`] where the object does not exist or its store fails.
+    pub async fn identify(&self, bucket: &Arc<Bucket>, key: &str, plan: Plan) -> Result<Identity, Error> {
+        let source = async { bucket.head(key).await.map_err(Error::Source) };
+        let (meta, pictures) = futures::future::join(source, self.picture_versions(bucket, &plan)).await;
+        let meta = meta?;
+        let canonical = plan.to_string();
+        let mut parts = vec![ENGINE_REVISION, bucket.name(), key, &meta.version, &canonical];
+        parts.extend(pictures.iter().map(String::as_str));
+        Ok(Identity {
+            bucket: Arc::clone(bucket),
+            key: key.to_owned(),
+            cache_key: CacheKey::of(&parts),
+            plan,
+            modified: meta.modified,
+        })
+    }
+
+    /// The result, from the cache or computed.
+    ///
+    /// # Errors
+    /// Any [`Error`]; shared with everybody who waited for the same computation.
+    pub async fn render(&self, identity: &Identity) -> Result<(Arc<Rendered>, Origin), Arc<Error>> {
+        let deadline = self.config.deadline;
+        let compute = async {
+            tokio::time::timeout(deadline, self.compute(identity)).await.unwrap_or(Err(Error::Deadline(deadline)))
+        };
+        self.cache.get_or_try_insert(identity.cache_key, compute).await
+    }
+
+    /// The program that `plan` becomes over an object, without running it.
+    ///
+    /// # Errors
+    /// As for [`Transformer::render`], without those of pixels.
+    pub async fn explain(&self, bucket: &Arc<Bucket>, key: &str, plan: &Plan) -> Result<Program, Error> {
+        let (_, source) = self.read(bucket, key).await?;
+        let pictures = self.pictures(bucket, plan).await?;
+        self.program(plan, &source, &pictures)
+    }
+
+    /// Reads an object whole, within the limit for sources.
+    ///
+    /// # Errors
+    /// [`Error::Source`].
+    pub async fn read(&self, bucket: &Bucket, key: &str) -> Result<(Meta, Bytes), Error> {
+        bucket.read(key, self.config.source_bytes).await.map_err(Error::Source)
+    }
+
+    async fn compute(&self, identity: &Identity) -> Result<Rendered, Error> {
+        let started = Instant::now();
+        // The source may have changed since it was identified. Then these are newer bytes under a name that nobody will
+        // ask for again, which harms no one.
+        let (_, source) = self.read(&identity.bucket, &identity.key).await?;
+        match self.make(identity, &source, started).await {
+            Err(error) if identity.plan.ignores_errors() && error.is_ignorable() => {
+                tracing::info!(%error, "answering with the source");
+                let media_type = media_type_of(&source, &identity.key);
+                Ok(Rendered { body: source, media_type, timings: Timings::default() })
+            }
+            made => made,
+        }
+    }
+
+    async fn make(&self, identity: &Identity, source: &Bytes, started: Instant) -> Result<Rendered, Error> {
+        let pictures = self.pictures(&identity.bucket, &identity.plan).await?;
+        let program = self.program(&identity.plan, source, &pictures)?;
+        let fetch = started.elapsed();
+        let permit = self.pool.permit().await?;
+        let wait = started.elapsed() - fetch;
+        let limits = self.config.limits.clone();
+        let source = source.clone();
+        let (output, timings) = blocking(permit, move |cancel| {
+            let mut clock = StageClock::default();
+            let output = run(&program, &source, &pictures, &limits, cancel, &mut |stage| clock.enter(stage))?;
+            Ok::<_, engine::Error>((output, clock.stop()))
+        })
+        .await??;
+        Ok(rendered(output, Timings { fetch, wait, ..timings }))
+    }
+
+    fn program(&self, plan: &Plan, source: &Bytes, pictures: &[Bytes]) -> Result<Program, Error> {
+        let header = decode::probe(source)?;
+        let mut headers: Vec<Header> = Vec::with_capacity(pictures.len());
+        for (picture, reference) in pictures.iter().zip(plan.images()) {
+            let header = decode::probe(picture).map_err(|error| unusable(reference, error.kind(), &error))?;
+            headers.push(header);
+        }
+        Ok(resolve(plan, &header, &headers, &self.config.limits)?)
+    }
+
+    async fn pictures(&self, bucket: &Arc<Bucket>, plan: &Plan) -> Result<Vec<Bytes>, Error> {
+        futures::future::try_join_all(plan.images().map(|reference| self.picture(bucket, reference))).await
+    }
+
+    async fn picture(&self, bucket: &Arc<Bucket>, reference: &ImageRef) -> Result<Bytes, Error> {
+        let max_bytes = self.config.picture_bytes;
+        let read = match self.locate(bucket, reference) {
+            Located::Object(bucket, key) => bucket.read(&key, max_bytes).await.map(|(_, body)| body),
+            Located::Url(url) => self.remote.fetch(&url, max_bytes).await,
+            Located::Nowhere(error) => Err(error),
+        };
+        read.map_err(|error| unusable(reference, error.kind(), &error))
+    }
+
+    /// Versions of the pictures that are objects here, so that a changed logo changes the result's name. A picture
+    /// behind a URL is known by its URL alone.
+    async fn picture_versions(&self, bucket: &Arc<Bucket>, plan: &Plan) -> Vec<String> {
+        let version = async |reference| match self.locate(bucket, reference) {
+            Located::Object(bucket, key) => bucket.head(&key).await.map_or_else(|_| String::new(), |meta| meta.version),
+            Located::Url(_) | Located::Nowhere(_) => String::new(),
+        };
+        futures::future::join_all(plan.images().map(version)).await
+    }
+
+    /// Where a picture is read from. A URL without operators on one of the server's own hosts is read from its bucket,
+    /// without a request to itself.
+    fn locate(&self, bucket: &Arc<Bucket>, reference: &ImageRef) -> Located {
+        match reference {
+            ImageRef::Key(key) => Located::Object(Arc::clone(bucket), key.clone()),
+            ImageRef::Entry { bucket, key } => match self.buckets.named(bucket) {
+                Ok(bucket) => Located::Object(Arc::clone(bucket), key.clone()),
+                Err(error) => Located::Nowhere(error),
+            },
+            ImageRef::Url(url) => match self.own_object(url) {
+                Some((bucket, key)) => Located::Object(bucket, key),
+                None => Located::Url(url.clone()),
+            },
+        }
+    }
+
+    fn own_object(&self, url: &str) -> Option<(Arc<Bucket>, String)> {
+        let url = url::Url::parse(url).ok()?;
+        let bucket = self.buckets.claimed(url.host_str()?)?;
+        if url.query().is_some() {
+            return None;
+        }
+        let key = percent_encoding::percent_decode_str(url.path().trim_start_matches('/')).decode_utf8().ok()?;
+        Some((Arc::clone(bucket), key.into_owned()))
+    }
+}
+
+enum Located {
+    Object(Arc<Bucket>, String),
+    Url(String),
+    Nowhere(store::Error),
+}
+
+fn unusable(reference: &ImageRef, kind: ErrorKind, problem: &dyn std::fmt::Display) -> Error {
+    // What a picture is missing for makes no difference to the caller: it is a picture that is not there (spec 4.8).
+    let kind = if kind == ErrorKind::BadImage { ErrorKind::BadImage } else { ErrorKind::NotFound };
+    Error::Picture { reference: format!("{reference:?}"), kind, problem: problem.to_string() }
+}
+
+fn rendered(output: Output, timings: Timings) -> Rendered {
+    Rendered { body: output.body, media_type: output.content.media_type().to_owned(), timings }
+}
+
+/// The media type of an object's bytes: what they are, else what the key's extension says.
+pub fn media_type_of(body: &[u8], key: &str) -> String {
+    match decode::sniff(body) {
+        Some(format) => Content::Image(format).media_type().to_owned(),
+        None => mime_guess::from_path(key).first_or_octet_stream().to_string(),
+    }
+}
+
+/// Permits for pixel work, and a bounded number of requests waiting for one.
+#[derive(Clone, Debug)]
+struct Pool {
+    permits: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    queue: usize,
+}
+
+impl Pool {
+    fn new(workers: usize, queue: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(workers.max(1))), waiting: Arc::default(), queue }
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let place = Waiting::take(&self.waiting);
+        if place.ahead >= self.queue {
+            return Err(Error::Busy);
+        }
+        Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Busy)
+    }
+}
+
+/// A place in the queue, given back when dropped, also when the request goes away while it waits.
+struct Waiting {
+    count: Arc<AtomicUsize>,
+    ahead: usize,
+}
+
+impl Waiting {
+    fn take(count: &Arc<AtomicUsize>) -> Self {
+        let ahead = count.fetch_add(1, Ordering::Relaxed);
+        Self { count: Arc::clone(count), ahead }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs `work` on a blocking thread. Where nobody waits for it any more it is told to stop; where it panics only this
+/// request fails.
+async fn blocking<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce(&Cancel) -> T + Send + 'static,
+) -> Result<T, Error> {
+    struct CancelOnDrop(Cancel);
+    impl Drop for CancelOnDrop {
+        fn drop(&mut self) {
+            self.0.cancel();
+        }
+    }
+    let cancel = Cancel::default();
+    let _stop = CancelOnDrop(cancel.clone());
+    let joined = tokio::task::spawn_blocking(move || {
+        let result = work(&cancel);
+        drop(permit);
+        result
+    })
+    .await;
+    joined.map_err(|error| {
+        tracing::error!(%error, "the engine failed on a request");
+        Error::Crashed
+    })
+}
+
+/// Adds up the time spent in each stage.
+#[derive(Default)]
+struct StageClock {
+    current: Option<(Stage, Instant)>,
+    timings: Timings,
+}
+
+impl StageClock {
+    fn enter(&mut self, stage: Stage) {
+        self.leave();
+        self.current = Some((stage, Instant::now()));
+    }
+
+    fn leave(&mut self) {
+        let Some((stage, since)) = self.current.take() else { return };
+        let total = match stage {
+            Stage::Decode => &mut self.timings.decode,
+            Stage::Ops => &mut self.timings.ops,
+            Stage::Encode => &mut self.timings.encode,
+        };
+        *total += since.elapsed();
+    }
+
+    fn stop(mut self) -> Timings {
+        self.leave();
+        self.timings
+    }
+}
