@@ -1,0 +1,26 @@
+//! `…|explain` and health on the API listener.
+
+use crate::cards;
+use crate::server::Server;
+
+#[tokio::test]
+async fn the_api_explains_a_url() {
+    let photo = cards::jpeg(&cards::quadrants(4000, 3000), 85);
+    let server = Server::over(&[("photo.jpg", &cards::oriented(&photo, 6))]).await;
+    let url = "/photo.jpg?imageView2/1/w/200/h/200/format/webp|explain";
+    let mut explained = server.api(url).await.json();
+    explained["source"]["size"] = 0.into();
+    explained["cost"]["memory_bytes"] = 0.into();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&explained).unwrap());
+    let refused = server.api("/photo.jpg?imageView2/9|explain").await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.error().contains("mode"), "{}", refused.error());
+}
+
+#[tokio::test]
+async fn health() {
+    let server = Server::over(&[]).await;
+    assert_eq!(server.api("/healthz").await.text(), "ok\n");
+    assert_eq!(server.api("/readyz").await.text(), "ok\n");
+    assert_eq!(server.api("/nosuch").await.status, 404);
+}

@@ -1,0 +1,19 @@
+//! The server as its users see it: every test starts a real one on a free port and talks HTTP to it, or runs the
+//! `mogr` command. By behaviour, one module each.
+
+mod cards;
+mod cli;
+mod delivery;
+mod explain;
+mod fop_image_mogr2;
+mod fop_image_view2;
+mod fop_metadata;
+mod fop_watermark;
+mod golden;
+mod hostile;
+mod photos;
+mod properties;
+mod saveas;
+mod server;
+mod sources;
+mod styles;
