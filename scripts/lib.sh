@@ -1,0 +1,159 @@
+# Sourced by the scripts beside it: puts on a fresh Debian or Ubuntu machine what they need, and nothing else.
+#
+# Every need_… function looks first, and says and does nothing when nothing is missing. None of them reads standard
+# input or wants a terminal. Uses root, or sudo where it must.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+cd "$root" || exit
+
+say() { printf '==> %s\n' "$*" >&2; }
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# --- system packages ---------------------------------------------------------------------------------------------
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif have sudo; then
+    sudo "$@"
+  else
+    die "this needs root (there is no sudo): $*"
+  fi
+}
+
+apt_lists_are_fresh=
+
+apt_get() {
+  have apt-get || die "only Debian and Ubuntu are set up by themselves; install by hand: $*"
+  if [ -z "$apt_lists_are_fresh" ]; then
+    say "apt-get update"
+    as_root apt-get update -q </dev/null >/dev/null || say "apt-get update failed; trying with the lists that are here"
+    apt_lists_are_fresh=yes
+  fi
+  say "apt-get install $*"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null >/dev/null
+}
+
+# need_commands COMMAND=PACKAGE…: installs the packages whose command is missing, in one go.
+need_commands() {
+  local pair missing=()
+  for pair in "$@"; do
+    have "${pair%%=*}" || missing+=("${pair#*=}")
+  done
+  [ ${#missing[@]} = 0 ] || apt_get "${missing[@]}"
+}
+
+# What compiles mogr: a C toolchain, and cmake and nasm for the JPEG codec.
+need_build_tools() {
+  need_commands gcc=gcc g++=g++ make=make cmake=cmake nasm=nasm pkg-config=pkg-config curl=curl git=git
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || apt_get ca-certificates
+}
+
+# --- Rust --------------------------------------------------------------------------------------------------------
+
+# rust_is_new_enough: is there a cargo, at least the rust-version of Cargo.toml?
+rust_is_new_enough() {
+  have cargo && have rustc || return 1
+  local wanted found
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  found=$(rustc --version | cut -d' ' -f2)
+  [ "$(printf '%s\n' "$wanted" "${found%%-*}" | sort -V | head -n1)" = "$wanted" ]
+}
+
+install_rustup() {
+  local installer
+  installer=$(mktemp)
+  if curl --proto '=https' --tlsv1.2 -sSf --max-time 60 https://sh.rustup.rs -o "$installer"; then
+    sh "$installer" -y -q --no-modify-path --default-toolchain stable --profile minimal </dev/null
+  else
+    apt_get rustup || die "rustup cannot be had here; install Rust by hand, then run this again"
+  fi
+  rm -f "$installer"
+}
+
+need_rust() {
+  export PATH="$CARGO_HOME/bin:$PATH"
+  rust_is_new_enough && return
+  if ! have rustup; then
+    say "installing Rust with rustup"
+    install_rustup
+    hash -r
+  fi
+  say "rustup toolchain install stable"
+  rustup toolchain install stable --profile minimal --component rustfmt --component clippy </dev/null
+  export RUSTUP_TOOLCHAIN=stable
+  rust_is_new_enough || die "Rust $(rustc --version 2>/dev/null) is older than the rust-version of Cargo.toml"
+}
+
+need_rust_components() {
+  local missing=()
+  cargo fmt --version >/dev/null 2>&1 || missing+=(rustfmt)
+  cargo clippy --version >/dev/null 2>&1 || missing+=(clippy)
+  [ ${#missing[@]} = 0 ] || rustup component add "${missing[@]}" </dev/null
+}
+
+# need_cargo_tool NAME VERSION: a cargo subcommand, compiled once for the user.
+need_cargo_tool() {
+  have "$1" && return
+  say "cargo install $1 $2 (once; takes some minutes)"
+  # Its objects are not ours: they go to a folder that is dropped, and ours stay as they are.
+  env -u CARGO_TARGET_DIR cargo install --quiet --locked "$1" --version "$2" </dev/null
+}
+
+# --- clients for the tests ---------------------------------------------------------------------------------------
+
+clients=$CARGO_TARGET_DIR/clients
+
+# same_as STAMP TEXT: was this step done before, with the same text?
+same_as() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
+
+# A venv with what tests/client/requirements.txt names.
+need_python_clients() {
+  need_commands python3=python3
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_get python3-venv
+  local wanted stamp=$clients/venv/requirements.stamp
+  wanted=$(cat tests/client/requirements.txt)
+  same_as "$stamp" "$wanted" && return
+  say "pip install -r tests/client/requirements.txt"
+  python3 -m venv --clear "$clients/venv" </dev/null
+  "$clients/venv/bin/pip" install -q --disable-pip-version-check -r tests/client/requirements.txt </dev/null
+  printf '%s' "$wanted" >"$stamp"
+}
+
+# need_npm_client PACKAGE@VERSION: under target/clients/npm.
+need_npm_client() {
+  need_commands node=nodejs npm=npm
+  local stamp=$clients/npm/${1%@*}.stamp
+  same_as "$stamp" "$1" && return
+  say "npm install $1"
+  mkdir -p "$clients/npm"
+  npm install --silent --no-audit --no-fund --no-package-lock --prefix "$clients/npm" "$1" </dev/null
+  printf '%s' "$1" >"$stamp"
+}
+
+# A browser that runs, by its path in $chromium. Ubuntu's chromium packages are only pointers to a snap, which does
+# not run in a container: that one is found out by running it.
+find_chromium() {
+  local name
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    chromium=$(command -v "$name") || continue
+    timeout 20 "$chromium" --version </dev/null >/dev/null 2>&1 && return
+  done
+  chromium=
+  return 1
+}
+
+need_chromium() {
+  find_chromium && return
+  apt_get chromium || apt_get chromium-browser || true
+  find_chromium
+}
