@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{BucketConfig, Config};
-use crate::http::delivery::{BucketRules, Delivery};
+use crate::http::target::{BucketRules, Delivery};
 use crate::http::{api, server};
 use crate::plan::Plan;
 use crate::plan::style::StyleFile;

@@ -10,7 +10,7 @@
 //! - [`plan`] reads URLs and styles into typed pipelines, purely; [`settings`] reads TOML with positions.
 //! - [`geometry`], [`color`] and [`error`] are leaves.
 //!
-//! A request in one line: `http::delivery` finds bucket, key and style, [`plan::Plan::parse`] reads the operators,
+//! A request in one line: `http::target` finds bucket, key and style, [`plan::Plan::parse`] reads the operators,
 //! [`transform::Transformer::identify`] names the result (that name is the ETag), and
 //! [`transform::Transformer::render`] fetches, resolves and runs it unless the cache has it. `docs/architecture.md`
 //! traces it at length.

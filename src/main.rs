@@ -243,7 +243,7 @@ fn sign(url: &str, expires: &str, key: Option<&str>, config: Option<&Path>) -> a
     let expires = mogr::settings::value::parse_duration(expires)
         .ok_or_else(|| anyhow::anyhow!("--expires is {expires:?}; expected a duration such as 30m or 24h"))?;
     let config = configuration(None, config)?;
-    let now = mogr::http::delivery::unix_now();
+    let now = mogr::http::target::unix_now();
     println(&cli::sign::sign(url, &config.key_ring(), key, now, expires)?);
     Ok(())
 }

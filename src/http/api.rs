@@ -9,8 +9,8 @@ use axum::routing::get;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use super::delivery::{Delivery, Target};
 use super::respond::Failure;
+use super::target::{Delivery, Target};
 use crate::engine::image::Header;
 use crate::engine::program::{Answer, ImageOutput, Program};
 use crate::error::ErrorKind;

@@ -7,3 +7,4 @@ pub mod raw;
 pub mod respond;
 pub mod saveas;
 pub mod server;
+pub mod target;

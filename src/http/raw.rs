@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::conditional::{Selection, Validators, selection};
-use super::delivery::Target;
 use super::respond::{Body, Caching, Failure, full, set, streamed, unsatisfiable};
+use super::target::Target;
 use crate::engine::decode;
 use crate::engine::run::Content;
 use crate::store::{self, Meta};

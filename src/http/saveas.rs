@@ -2,8 +2,8 @@
 
 use http::{Method, Request, Response, StatusCode, header};
 
-use super::delivery::{Delivery, Target, host, path_and_query};
 use super::respond::{Body, Failure, full, set};
+use super::target::{Delivery, Target, host, path_and_query};
 use crate::auth;
 use crate::error::ErrorKind;
 use crate::plan::saveas::SaveAs;

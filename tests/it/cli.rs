@@ -107,7 +107,7 @@ fn sign_prints_a_url_that_the_server_accepts() {
     assert!(signed.starts_with(&format!("{url}&e=")), "{signed}");
     let config = mogr::config::Config::load(Some(&folder.path().join("mogr.toml")), []).unwrap();
     let path = signed.strip_prefix("http://img.example.com").unwrap();
-    let now = mogr::http::delivery::unix_now();
+    let now = mogr::http::target::unix_now();
     mogr::auth::download::verify("img.example.com", path, "a", now, &config.key_ring()).unwrap();
     assert!(mogr::auth::download::verify("img.example.com", path, "a", now + 1801, &config.key_ring()).is_err());
 }

@@ -233,7 +233,7 @@ async fn private_buckets_ask_for_a_token_first() {
         let url = auth::download::sign(&format!("{host}{path}"), "MY_ACCESS_KEY", keys, deadline).unwrap();
         url.strip_prefix(&host).unwrap().to_owned()
     };
-    let later = mogr::http::delivery::unix_now() + 3600;
+    let later = mogr::http::target::unix_now() + 3600;
     for path in ["/cat.png", "/cat.png?imageView2/2/w/10", "/cat.png-thumb", "/cat.png?attname=x.png"] {
         assert_eq!(server.get(&sign(path, later)).await.status, 200, "{path}");
     }
