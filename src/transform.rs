@@ -313,6 +313,16 @@ impl Transformer {
         }
     }
 
+    /// The bucket that a picture is read from, where it names one itself: as an entry, or by a URL on one of the server's
+    /// own hosts.
+    pub fn bucket_named_by(&self, reference: &ImageRef) -> Option<Arc<Bucket>> {
+        match reference {
+            ImageRef::Key(_) => None,
+            ImageRef::Entry { bucket, .. } => self.buckets.named(bucket).ok().cloned(),
+            ImageRef::Url(url) => self.own_object(url).map(|(bucket, _)| bucket),
+        }
+    }
+
     fn own_object(&self, url: &str) -> Option<(Arc<Bucket>, String)> {
         let url = url::Url::parse(url).ok()?;
         let bucket = self.buckets.claimed(url.host_str()?)?;

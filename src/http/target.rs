@@ -66,7 +66,7 @@ impl Delivery {
         }
         let styles = self.styles.current();
         let named = styles.resolve(bucket.name(), &path);
-        let protected = styles.is_protected(bucket.name()).unwrap_or(rules.protected);
+        let protected = self.is_protected(bucket.name());
         let prefers_key = styles.prefers_key(bucket.name()).unwrap_or(rules.prefer_style_as_key);
         let key_first = named.style.is_some() && prefers_key && bucket.head(&path).await.is_ok();
         let (key, style) = match named.style {
@@ -83,6 +83,9 @@ impl Delivery {
             return Err(Failure::new(ErrorKind::NotFound, &"Document not found: the path names no object"));
         }
         let plan = plan_of(style, query.pipeline.as_deref())?;
+        if let Some(pipeline) = &query.pipeline {
+            self.check_pictures(&Plan::parse(pipeline)?, bucket.name())?;
+        }
         Ok(Target { bucket, key, plan, attname: query.attname })
     }
 
@@ -95,6 +98,28 @@ impl Delivery {
         }
         let (name, key) = path.split_once('/').unwrap_or((&path, ""));
         Ok((Arc::clone(buckets.named(name)?), key.to_owned()))
+    }
+
+    /// Refuses pictures out of buckets whose objects the caller could not have asked for. What a style names was chosen
+    /// by the operator and is not checked.
+    fn check_pictures(&self, plan: &Plan, bucket: &str) -> Result<(), Failure> {
+        for reference in plan.images() {
+            let Some(named) = self.transformer.bucket_named_by(reference) else { continue };
+            let private = self.rules.get(named.name()).is_some_and(|rules| rules.private);
+            if named.name() != bucket && (private || self.is_protected(named.name())) {
+                return Err(Failure::new(
+                    ErrorKind::Unauthorized,
+                    &format!("watermark: image is in bucket {:?}, whose originals are not served", named.name()),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether only styles of a bucket are served; the styles file has the last word.
+    fn is_protected(&self, bucket: &str) -> bool {
+        let configured = self.rules.get(bucket).is_some_and(|rules| rules.protected);
+        self.styles.current().is_protected(bucket).unwrap_or(configured)
     }
 
     fn check_token<B>(&self, request: &Request<B>, bucket: &str) -> Result<(), Failure> {

@@ -228,3 +228,26 @@ async fn refusals() {
         assert!(error.contains("watermark") && error.contains(part), "{fops}: {error}");
     }
 }
+
+/// A mark must not show what its bucket would not serve.
+#[tokio::test]
+async fn closed_buckets_lend_their_pictures_only_to_styles() {
+    let red = cards::png(image::RgbImage::from_pixel(20, 10, image::Rgb(cards::RED)));
+    let gray = cards::png(image::RgbImage::from_pixel(200, 100, image::Rgb([128; 3])));
+    for closed in ["private = true", "protected = true"] {
+        let config = format!(
+            "[buckets.default]\nurl = \"{{folder}}\"\ndomains = [\"*\"]\n\
+             [buckets.closed]\nurl = \"{{folder}}closed\"\ndomains = [\"closed.example.com\"]\n{closed}\n"
+        );
+        let mark = format!("watermark/1/image/{}", b64("kodo://closed/red.png"));
+        let styles = format!("[styles]\nmarked = \"{mark}\"\n");
+        let server = Server::configured(&config, &styles, &[("gray.png", &gray), ("closed/red.png", &red)]).await;
+        let by_host = format!("watermark/1/image/{}", b64("http://closed.example.com/red.png"));
+        for fops in [&mark, &by_host] {
+            let answer = server.get(&format!("/gray.png?{fops}")).await;
+            assert_eq!(answer.status, 401, "{closed} {fops}");
+            assert!(answer.error().contains("closed"), "{}", answer.error());
+        }
+        assert_eq!(painted(&server.get("/gray.png-marked").await.pixels()), Some((170, 80, 190, 90)), "{closed}");
+    }
+}
