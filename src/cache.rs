@@ -78,11 +78,6 @@ impl<V: Weigh + Send + Sync + 'static> ResultCache<V> {
         let origin = if entry.is_fresh() { Origin::Miss } else { Origin::Hit };
         Ok((entry.into_value(), origin))
     }
-
-    /// The value under `key`, if it is there.
-    pub async fn get(&self, key: &CacheKey) -> Option<Arc<V>> {
-        self.entries.get(key).await
-    }
 }
 
 #[cfg(test)]

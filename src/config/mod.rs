@@ -206,16 +206,6 @@ impl Config {
     pub fn key_ring(&self) -> KeyRing {
         KeyRing::new(self.keys.clone())
     }
-
-    /// The bucket that claims `host`, a host name without a port, in any case: by name, else the one that takes
-    /// any host. `None`: requests name their bucket in the path.
-    pub fn bucket_for_host(&self, host: &str) -> Option<(&str, &BucketConfig)> {
-        let claims = |domain: &str| {
-            let mut buckets = self.buckets.iter();
-            buckets.find(|(_, bucket)| bucket.domains.iter().any(|it| it.eq_ignore_ascii_case(domain)))
-        };
-        claims(host).or_else(|| claims("*")).map(|(name, bucket)| (name.as_str(), bucket))
-    }
 }
 
 /// The file's settings; none without a file.

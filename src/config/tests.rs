@@ -352,8 +352,9 @@ fn a_directory_is_a_bucket_for_every_host() {
     let env = [("MOGR_LISTEN".to_owned(), "127.0.0.1:0".to_owned())];
     let config = Config::for_directory(folder.path(), env).unwrap();
     assert_eq!(config.listen.port(), 0);
-    let (name, bucket) = config.bucket_for_host("anything.example.com").unwrap();
-    assert_eq!((name, bucket.url.folder()), (DEFAULT_BUCKET, Some(folder.path().canonicalize().unwrap())));
+    let bucket = &config.buckets[DEFAULT_BUCKET];
+    assert_eq!(bucket.url.folder(), Some(folder.path().canonicalize().unwrap()));
+    assert_eq!(bucket.domains, ["*"]);
     let missing = Config::for_directory(&folder.path().join("none"), NO_ENV).unwrap_err();
     assert!(missing[0].to_string().contains("cannot be served"), "{missing:?}");
 }
@@ -374,15 +375,6 @@ fn buckets_open_as_stores() {
         let store = object_store::parse_url_opts(bucket.url.as_url(), bucket.options());
         assert!(store.is_ok(), "{scheme}: {store:?}");
     }
-}
-
-#[test]
-fn hosts_find_their_bucket() {
-    let config = good(WHOLE, &[]);
-    for (host, bucket) in [("img.example.com", "photos"), ("IMG.EXAMPLE.COM", "photos"), ("other.example.com", "any")] {
-        assert_eq!(config.bucket_for_host(host).map(|(name, _)| name), Some(bucket), "{host}");
-    }
-    assert!(good("", &[]).bucket_for_host("img.example.com").is_none());
 }
 
 #[test]

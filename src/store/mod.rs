@@ -323,6 +323,7 @@ mod tests {
     #[test]
     fn hosts_lead_to_buckets() {
         let mut buckets = Buckets::default();
+        assert!(buckets.for_host("img.example.com").is_none());
         let bucket = |name| Bucket::over_objects(name, Objects::in_memory(), Timeouts::default());
         buckets.add(bucket("photos"), &["img.example.com".into()]);
         buckets.add(bucket("rest"), &["*".into()]);
