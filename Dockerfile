@@ -7,7 +7,7 @@
 
 FROM rust:1-slim-bookworm AS build
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends gcc g++ make cmake nasm pkg-config \
+    && apt-get install -y --no-install-recommends gcc g++ make cmake nasm pkg-config meson ninja-build perl \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

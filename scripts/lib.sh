@@ -52,9 +52,10 @@ need_commands() {
   [ ${#missing[@]} = 0 ] || apt_get "${missing[@]}"
 }
 
-# What compiles mogr: a C toolchain, and cmake and nasm for the JPEG codec.
+# What compiles mogr: a C toolchain; cmake and nasm for the JPEG codec; meson, ninja and perl for AVIF's.
 need_build_tools() {
-  need_commands gcc=gcc g++=g++ make=make cmake=cmake nasm=nasm pkg-config=pkg-config curl=curl git=git
+  need_commands gcc=gcc g++=g++ make=make cmake=cmake nasm=nasm pkg-config=pkg-config curl=curl git=git \
+    meson=meson ninja=ninja-build perl=perl
   [ -e /etc/ssl/certs/ca-certificates.crt ] || apt_get ca-certificates
 }
 

@@ -1,7 +1,8 @@
 //! Pixels of other colour spaces to sRGB, by ICC profiles (moxcms) or by plain formulas.
 
 use moxcms::{
-    ColorProfile, DataColorSpace, Layout as Channels, RenderingIntent, Transform8BitExecutor, TransformOptions,
+    CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout as Channels, MatrixCoefficients,
+    RenderingIntent, Transform8BitExecutor, TransformOptions,
 };
 use std::sync::Arc;
 
@@ -57,6 +58,37 @@ fn cmyk_by_formula(cmyk: &[u8], rgb: &mut [u8]) {
             *color = (((255 - u16::from(*ink)) * light + 127) / 255) as u8;
         }
     }
+}
+
+/// The profile of pixels whose primaries and transfer curve are named by the codes of H.273, as video does; `None` for
+/// sRGB, for what reads like it, and for codes without a meaning.
+///
+/// The curves of BT.709 and BT.2020 are read as sRGB's, as browsers do; so are those of HDR (PQ, HLG), which no profile
+/// of 8 bits could show.
+pub(super) fn profile_of_cicp(primaries: u16, transfer: u16) -> Option<Vec<u8>> {
+    use moxcms::TransferCharacteristics as Curve;
+    let color_primaries = CicpColorPrimaries::try_from(u8::try_from(primaries).ok()?).ok()?;
+    let curve = match Curve::try_from(u8::try_from(transfer).ok()?).ok()? {
+        known @ (Curve::Linear | Curve::Bt470M | Curve::Bt470Bg) => known,
+        _ => Curve::Srgb,
+    };
+    let color_primaries = match color_primaries {
+        CicpColorPrimaries::Unspecified | CicpColorPrimaries::Reserved => CicpColorPrimaries::Bt709,
+        known => known,
+    };
+    if color_primaries == CicpColorPrimaries::Bt709 && curve == Curve::Srgb {
+        return None;
+    }
+    let mut profile = ColorProfile::new_from_cicp(CicpProfile {
+        color_primaries,
+        transfer_characteristics: curve,
+        matrix_coefficients: MatrixCoefficients::Identity,
+        full_range: true,
+    });
+    profile.red_trc.as_ref()?;
+    // The curves above are not always those of the file: the profile says what is meant by itself.
+    profile.cicp = None;
+    profile.encode().ok()
 }
 
 /// The transform from `icc` to sRGB; `None` where the profile cannot serve.

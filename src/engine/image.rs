@@ -133,6 +133,7 @@ pub enum Format {
     Bmp,
     Tiff,
     Psd,
+    Avif,
 }
 
 impl Format {
@@ -146,6 +147,7 @@ impl Format {
             Self::Bmp => "bmp",
             Self::Tiff => "tiff",
             Self::Psd => "psd",
+            Self::Avif => "avif",
         }
     }
 
@@ -158,6 +160,10 @@ impl Format {
             Self::Webp => OutputFormat::Webp,
             Self::Bmp => OutputFormat::Bmp,
             Self::Tiff => OutputFormat::Tiff,
+            #[cfg(feature = "avif")]
+            Self::Avif => OutputFormat::Avif,
+            #[cfg(not(feature = "avif"))]
+            Self::Avif => OutputFormat::Png,
         }
     }
 }

@@ -10,7 +10,7 @@ use exif::experimental::Writer;
 use exif::{Context, Field, In, Tag, Value};
 
 use super::Error;
-use super::decode::{jpeg_markers::Markers, png, psd, raster, riff};
+use super::decode::{avif, jpeg_markers::Markers, png, psd, raster, riff};
 use super::image::{ColorModel, Format, Header, Layout};
 use crate::geometry::Orientation;
 
@@ -46,6 +46,7 @@ pub fn read(bytes: &[u8], header: &Header) -> Metadata {
         Format::Webp => riff::metadata(bytes),
         Format::Tiff => Metadata { icc: raster::tiff_icc(bytes), exif: tiff_exif(bytes), density_dpi: None },
         Format::Psd => psd::metadata(bytes),
+        Format::Avif => avif::metadata(bytes),
         Format::Gif | Format::Bmp => Metadata::default(),
     };
     found.icc = found.icc.filter(|icc| icc.len() <= MAX_ICC_BYTES && describes(icc, frame_layout(header)));
@@ -166,7 +167,7 @@ fn tiff_exif(bytes: &[u8]) -> Option<Vec<u8>> {
     exif_for_result(bytes, false)
 }
 
-fn frame_layout(header: &Header) -> Layout {
+pub(super) fn frame_layout(header: &Header) -> Layout {
     match header.color_model {
         ColorModel::Gray => Layout::Gray,
         _ if header.has_alpha => Layout::Rgba,

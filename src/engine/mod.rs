@@ -21,7 +21,9 @@ use crate::error::ErrorKind;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The bytes are in no format that this server reads.
-    #[error("not an image: the first bytes are those of no format read here (jpeg, png, gif, webp, bmp, tiff, psd)")]
+    #[error(
+        "not an image: the first bytes are those of no format read here (jpeg, png, gif, webp, bmp, tiff, psd, avif)"
+    )]
     NotAnImage,
     /// The file is broken or cut short.
     #[error("the {format} is broken: {problem}")]

@@ -41,6 +41,7 @@ impl Content {
             Self::Image(Format::Bmp) => "image/bmp",
             Self::Image(Format::Tiff) => "image/tiff",
             Self::Image(Format::Psd) => "image/vnd.adobe.photoshop",
+            Self::Image(Format::Avif) => "image/avif",
             Self::Json => "application/json",
         }
     }
@@ -271,6 +272,7 @@ pub fn format_of(format: OutputFormat) -> Format {
         OutputFormat::Webp => Format::Webp,
         OutputFormat::Bmp => Format::Bmp,
         OutputFormat::Tiff => Format::Tiff,
+        OutputFormat::Avif => Format::Avif,
     }
 }
 

@@ -16,11 +16,18 @@ pub enum OutputFormat {
     Webp,
     Bmp,
     Tiff,
+    /// Only with the feature `avif`; see [`OutputFormat::is_built_in`].
+    Avif,
 }
 
 impl OutputFormat {
     /// All formats, each under its canonical name.
-    pub const ALL: [Self; 6] = [Self::Jpeg, Self::Png, Self::Gif, Self::Webp, Self::Bmp, Self::Tiff];
+    pub const ALL: [Self; 7] = [Self::Jpeg, Self::Png, Self::Gif, Self::Webp, Self::Bmp, Self::Tiff, Self::Avif];
+
+    /// Whether this build has the encoder.
+    pub const fn is_built_in(self) -> bool {
+        cfg!(feature = "avif") || !matches!(self, Self::Avif)
+    }
 
     /// The name that `format/…` has for it.
     pub const fn name(self) -> &'static str {
@@ -31,6 +38,7 @@ impl OutputFormat {
             Self::Webp => "webp",
             Self::Bmp => "bmp",
             Self::Tiff => "tiff",
+            Self::Avif => "avif",
         }
     }
 }
@@ -51,18 +59,22 @@ impl FormatChoice {
         match value {
             "copy" => return Ok(Self::Source),
             "jpeg" => return Ok(Self::Named(OutputFormat::Jpeg)),
-            "heic" | "avif" => {
-                let expected = format_args!("{FORMATS} (this server does not encode {value})");
-                return Err(cursor.invalid("format", value, expected));
-            }
             _ => {}
         }
-        let named = OutputFormat::ALL.into_iter().find(|format| format.name() == value);
-        named.map(Self::Named).ok_or_else(|| cursor.invalid("format", value, FORMATS))
+        let named = OutputFormat::ALL.into_iter().find(|format| format.is_built_in() && format.name() == value);
+        named.map(Self::Named).ok_or_else(|| match value {
+            "heic" | "avif" => {
+                cursor.invalid("format", value, format_args!("{FORMATS} (this server does not encode {value})"))
+            }
+            _ => cursor.invalid("format", value, FORMATS),
+        })
     }
 }
 
 /// The values of `format/…`.
+#[cfg(feature = "avif")]
+const FORMATS: &str = "one of jpg, jpeg, png, gif, webp, bmp, tiff, avif, copy";
+#[cfg(not(feature = "avif"))]
 const FORMATS: &str = "one of jpg, jpeg, png, gif, webp, bmp, tiff, copy";
 
 impl fmt::Display for FormatChoice {
@@ -222,11 +234,19 @@ mod tests {
         for text in ["JPG", "psd", "jpg2000", ""] {
             assert!(read(text).is_err(), "{text}");
         }
-        assert_eq!(
-            read("avif").unwrap_err().to_string(),
-            "fop: format is \"avif\"; expected one of jpg, jpeg, png, gif, webp, bmp, tiff, copy \
-             (this server does not encode avif)"
-        );
+        for text in ["heic", "avif"] {
+            let built_in = text == "avif" && OutputFormat::Avif.is_built_in();
+            match read(text) {
+                Ok(format) => assert!(built_in && format == FormatChoice::Named(OutputFormat::Avif), "{text}"),
+                Err(error) => assert_eq!(
+                    (built_in, error.to_string()),
+                    (
+                        false,
+                        format!("fop: format is \"{text}\"; expected {FORMATS} (this server does not encode {text})")
+                    )
+                ),
+            }
+        }
     }
 
     #[test]

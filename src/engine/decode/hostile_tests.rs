@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::tests::{ALL, card, decode, encoded, exif_with_orientation, gif_of, psd, settings, with_exif};
+use super::tests::{all, card, decode, encoded, exif_with_orientation, gif_of, psd, settings, with_exif};
 use super::*;
 use crate::engine::encode::{self, Settings};
 use crate::engine::image::Layout;
@@ -12,7 +12,7 @@ use crate::plan::output::OutputFormat;
 fn limits_are_checked_before_pixels() {
     let narrow = Limits { source_edge: 39, ..Limits::default() };
     let few = Limits { source_pixels: 1199, ..Limits::default() };
-    for output in ALL {
+    for output in all() {
         let file = encoded(output);
         let header = probe(&file).expect("our own file");
         for limits in [&narrow, &few] {
@@ -40,7 +40,7 @@ fn a_gif_frame_larger_than_the_limit_is_refused() {
 fn cancelled_work_stops() {
     let cancel = Cancel::default();
     cancel.cancel();
-    for output in ALL {
+    for output in all() {
         let file = encoded(output);
         let header = probe(&file).expect("our own file");
         assert_eq!(still(&file, &header, 8, &Limits::default(), &cancel), Err(Error::Cancelled));
@@ -72,8 +72,7 @@ fn stray_bytes_between_segments_are_harmless() {
 /// Every prefix of every format ends in a picture or in an error of the decoder, never in a panic.
 #[test]
 fn truncated_files_are_broken() {
-    let mut files: Vec<(String, Vec<u8>)> =
-        ALL.into_iter().map(|format| (format!("{format:?}"), encoded(format))).collect();
+    let mut files: Vec<(String, Vec<u8>)> = all().map(|format| (format!("{format:?}"), encoded(format))).collect();
     let progressive = Settings { interlace: true, ..settings(OutputFormat::Jpeg) };
     let lossless = Settings { lossless: true, ..settings(OutputFormat::Webp) };
     let rgb = card(Layout::Rgb, 40, 30);
@@ -103,7 +102,7 @@ fn truncated_files_are_broken() {
 #[test]
 fn damaged_files_do_not_panic() {
     let animated = gif_of(&[(0, 4, 1, ::gif::DisposalMethod::Previous, &[1; 8][..]); 2], None);
-    let mut files: Vec<Vec<u8>> = ALL.into_iter().map(encoded).collect();
+    let mut files: Vec<Vec<u8>> = all().map(encoded).collect();
     files.push(animated);
     files.push(psd(8, 3, &vec![vec![9; 1200]; 3], (40, 30), true, &[]));
     files.push(with_exif(exif_with_orientation(6)));

@@ -3,6 +3,11 @@
 //! Formats are told by their first bytes, never by a name. Every decoder checks the size against [`Limits`] before it
 //! takes memory, ends broken data with [`Error::Broken`], and returns 8-bit pixels in the file's own orientation.
 
+#[cfg(feature = "avif")]
+pub(in crate::engine) mod avif;
+#[cfg(not(feature = "avif"))]
+#[path = "no_avif.rs"]
+pub(in crate::engine) mod avif;
 mod gif;
 mod jpeg;
 pub(in crate::engine) mod jpeg_markers;
@@ -27,6 +32,9 @@ use super::image::{Format, Frame, Header};
 use super::limits::{Cancel, Limits};
 use crate::geometry::Size;
 
+/// Most bytes of an `ftyp` box that are searched for a brand.
+const MAX_FTYP_BYTES: usize = 1024;
+
 /// Reads the header of a picture; no pixels are decoded.
 ///
 /// The size is not checked against limits here.
@@ -42,6 +50,7 @@ pub fn probe(bytes: &[u8]) -> Result<Header, Error> {
         Format::Webp => webp::probe(bytes),
         format @ (Format::Bmp | Format::Tiff) => raster::probe(bytes, format),
         Format::Psd => psd::probe(bytes),
+        Format::Avif => avif::probe(bytes),
     }
 }
 
@@ -69,6 +78,7 @@ pub fn still(bytes: &[u8], header: &Header, eighths: u8, limits: &Limits, cancel
         Format::Webp => webp::still(bytes, limits),
         format @ (Format::Bmp | Format::Tiff) => raster::still(bytes, format, limits),
         Format::Psd => psd::still(bytes, limits),
+        Format::Avif => avif::still(bytes, limits),
     }?;
     cancel.check()?;
     Ok(frame)
@@ -149,8 +159,18 @@ pub fn sniff(bytes: &[u8]) -> Option<Format> {
         [b'B', b'M', ..] => Some(Format::Bmp),
         [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => Some(Format::Tiff),
         [b'8', b'B', b'P', b'S', ..] => Some(Format::Psd),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] if names_avif(bytes) => Some(Format::Avif),
         _ => None,
     }
+}
+
+/// Whether the `ftyp` box that the file begins with has a brand of AVIF, the major one or a compatible one.
+fn names_avif(bytes: &[u8]) -> bool {
+    const MINOR_VERSION: usize = 1;
+    let Some((length, _)) = bytes.split_first_chunk::<4>() else { return false };
+    let end = bytes.len().min(u32::from_be_bytes(*length) as usize).min(MAX_FTYP_BYTES);
+    let brands = bytes.get(8..end).unwrap_or_default().chunks_exact(4).enumerate();
+    brands.into_iter().any(|(index, brand)| index != MINOR_VERSION && matches!(brand, b"avif" | b"avis"))
 }
 
 fn scaled(size: Size, eighths: u8) -> Size {

@@ -9,14 +9,10 @@ use crate::engine::metadata::Metadata;
 use crate::geometry::Orientation;
 use crate::plan::output::OutputFormat;
 
-pub(super) const ALL: [OutputFormat; 6] = [
-    OutputFormat::Jpeg,
-    OutputFormat::Png,
-    OutputFormat::Gif,
-    OutputFormat::Webp,
-    OutputFormat::Bmp,
-    OutputFormat::Tiff,
-];
+/// The formats that this build encodes.
+pub(super) fn all() -> impl Iterator<Item = OutputFormat> {
+    OutputFormat::ALL.into_iter().filter(|format| format.is_built_in())
+}
 
 /// A card of smooth colours; with alpha, its left third is transparent.
 pub(in crate::engine) fn card(layout: Layout, width: u32, height: u32) -> Frame {
@@ -119,7 +115,7 @@ pub(super) fn gif_of(
 #[test]
 fn headers_tell_what_the_file_says() {
     use ColorModel::{Cmyk, Gray, Nrgba, Palette, Rgb, Ycbcr};
-    let rows: [(OutputFormat, Layout, Format, ColorModel, bool); 15] = [
+    let rows: [(OutputFormat, Layout, Format, ColorModel, bool); 18] = [
         (OutputFormat::Jpeg, Layout::Rgb, Format::Jpeg, Ycbcr, false),
         (OutputFormat::Jpeg, Layout::Gray, Format::Jpeg, Gray, false),
         (OutputFormat::Png, Layout::Rgb, Format::Png, Rgb, false),
@@ -135,8 +131,11 @@ fn headers_tell_what_the_file_says() {
         (OutputFormat::Tiff, Layout::Rgb, Format::Tiff, Rgb, false),
         (OutputFormat::Tiff, Layout::Gray, Format::Tiff, Gray, false),
         (OutputFormat::Tiff, Layout::Rgba, Format::Tiff, Nrgba, true),
+        (OutputFormat::Avif, Layout::Rgb, Format::Avif, Ycbcr, false),
+        (OutputFormat::Avif, Layout::Gray, Format::Avif, Gray, false),
+        (OutputFormat::Avif, Layout::Rgba, Format::Avif, Nrgba, true),
     ];
-    for (output, layout, format, color_model, has_alpha) in rows {
+    for (output, layout, format, color_model, has_alpha) in rows.into_iter().filter(|row| row.0.is_built_in()) {
         let file = encode::still(&card(layout, 40, 30), &settings(output)).expect("it fits");
         let header = probe(&file).expect("our own file");
         let case = format!("{output:?} {layout:?}");
@@ -149,9 +148,31 @@ fn headers_tell_what_the_file_says() {
     assert_eq!(probe(&cmyk_jpeg([10, 20, 30, 40])).expect("a CMYK file").color_model, Cmyk);
 }
 
+/// How files begin that are of AVIF's kin.
+const HEIC: &[u8] = b"\0\0\0\x18ftypheicavif\0\0\0\0mif1heic";
+
+#[test]
+fn avif_is_told_by_its_brands() {
+    for (bytes, format) in [
+        (&b"\0\0\0\x10ftypavif\0\0\0\0"[..], Some(Format::Avif)),
+        (b"\0\0\0\x14ftypmif1\0\0\0\0avif", Some(Format::Avif)),
+        (b"\0\0\0\x14ftypmsf1\0\0\0\0avis", Some(Format::Avif)),
+        (b"\0\0\0\x10ftypmif1\0\0\0\0avif", None),
+        (b"\xFF\xFF\xFF\xFFftypisom\0\0\0\0mp41", None),
+        (b"\0\0\0\0ftypavif", None),
+        (HEIC, None),
+    ] {
+        assert_eq!(sniff(bytes), format, "{bytes:?}");
+    }
+    if !OutputFormat::Avif.is_built_in() {
+        let refused = probe(b"\0\0\0\x10ftypavif\0\0\0\0");
+        assert!(matches!(refused, Err(Error::UnsupportedFeature { format: "avif", .. })), "{refused:?}");
+    }
+}
+
 #[test]
 fn bytes_that_are_no_image_are_refused() {
-    for bytes in [&b""[..], b"\xFF\xD8", b"GIF87", b"<svg/>", b"RIFF\0\0\0\0WAVE", b"not an image at all"] {
+    for bytes in [&b""[..], b"\xFF\xD8", b"GIF87", b"<svg/>", b"RIFF\0\0\0\0WAVE", b"not an image at all", HEIC] {
         assert_eq!(probe(bytes), Err(Error::NotAnImage), "{bytes:?}");
     }
 }
@@ -194,7 +215,8 @@ fn scaled_pixels_are_those_of_the_picture() {
 
 #[test]
 fn all_orientations_are_read() {
-    for output in [OutputFormat::Jpeg, OutputFormat::Png, OutputFormat::Webp] {
+    let holders = [OutputFormat::Jpeg, OutputFormat::Png, OutputFormat::Webp, OutputFormat::Avif];
+    for output in holders.into_iter().filter(|format| format.is_built_in()) {
         for (value, orientation) in (1..=8).zip(Orientation::ALL) {
             let mut settings = settings(output);
             settings.metadata.exif = Some(exif_with_orientation(value));

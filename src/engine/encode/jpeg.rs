@@ -2,7 +2,7 @@
 
 use turbojpeg_sys as tj;
 
-use super::{Effort, Settings, unencodable};
+use super::{Effort, FULL_CHROMA_QUALITY, Settings, unencodable};
 use crate::engine::Error;
 use crate::engine::decode::turbo::{Complaint, Turbo};
 use crate::engine::image::{Frame, Layout};
@@ -10,9 +10,6 @@ use crate::plan::output::OutputFormat;
 
 /// libjpeg's `JPEG_MAX_DIMENSION`.
 const MAX_EDGE: u32 = 65_500;
-
-/// From this quality on colour is kept at full resolution (4:4:4 instead of 4:2:0).
-const FULL_CHROMA_QUALITY: u8 = 95;
 
 /// A segment holds 65 535 bytes, its length field included; EXIF has six bytes in front.
 const MAX_EXIF_BYTES: usize = 65_535 - 2 - 6;

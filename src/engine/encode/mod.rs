@@ -3,6 +3,8 @@
 //! The same frame and settings give the same bytes: no threads, no clock, fixed seeds. Colours are not converted here;
 //! a profile in the settings is embedded where it fits the frame's channels.
 
+#[cfg(feature = "avif")]
+mod avif;
 mod gif;
 mod jpeg;
 mod palette;
@@ -22,12 +24,15 @@ use super::metadata::{self, Metadata};
 use crate::geometry::Size;
 use crate::plan::output::OutputFormat;
 
+/// From this quality on JPEG and AVIF keep colour at full resolution (4:4:4 instead of 4:2:0).
+const FULL_CHROMA_QUALITY: u8 = 95;
+
 /// How a result is encoded.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The format.
     pub format: OutputFormat,
-    /// 1–100; for JPEG and lossy WebP.
+    /// 1–100; for JPEG, AVIF and lossy WebP.
     pub quality: u8,
     /// Progressive JPEG. The other formats are never interlaced.
     pub interlace: bool,
@@ -38,7 +43,7 @@ pub struct Settings {
     /// How much time may go into fewer bytes.
     pub effort: Effort,
     /// What goes into the file beside pixels. GIF and BMP hold none of it, TIFF only the profile, JPEG EXIF data up to
-    /// 64 KiB, WebP no density. What does not fit is left out.
+    /// 64 KiB, WebP and AVIF no density. What does not fit is left out.
     pub metadata: Metadata,
 }
 
@@ -47,7 +52,7 @@ pub struct Settings {
 pub enum Effort {
     /// Interactive requests.
     Fast,
-    /// `imageslim`: progressive JPEG, the best PNG compression, a slower WebP search.
+    /// `imageslim`: progressive JPEG, the best PNG compression, a slower WebP and AVIF search.
     Small,
 }
 
@@ -58,7 +63,7 @@ pub enum Effort {
 ///
 /// # Errors
 /// [`Error::Unencodable`] where the format cannot hold the picture: alpha in JPEG or BMP, an edge over 65 500 (JPEG),
-/// 65 535 (GIF) or 16 383 pixels (WebP).
+/// 65 535 (GIF), 32 768 (AVIF) or 16 383 pixels (WebP).
 pub fn still(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
     match settings.format {
         OutputFormat::Jpeg => jpeg::encode(frame, settings),
@@ -69,6 +74,10 @@ pub fn still(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
             writer.finish()
         }
         OutputFormat::Webp => webp::encode(frame, settings),
+        #[cfg(feature = "avif")]
+        OutputFormat::Avif => avif::encode(frame, settings),
+        #[cfg(not(feature = "avif"))]
+        OutputFormat::Avif => Err(unencodable(OutputFormat::Avif, "this server was built without it")),
         format @ (OutputFormat::Bmp | OutputFormat::Tiff) => raster::encode(frame, format, settings),
     }
 }
@@ -161,6 +170,7 @@ const fn name(format: OutputFormat) -> &'static str {
         OutputFormat::Webp => "webp",
         OutputFormat::Bmp => "bmp",
         OutputFormat::Tiff => "tiff",
+        OutputFormat::Avif => "avif",
     }
 }
 

@@ -1,0 +1,177 @@
+//! AVIF, by libavif (container, colour) and libaom (AV1).
+//!
+//! One call encodes a picture, on one thread: it cannot be stopped, and the limits of results bound how long it takes.
+
+use std::ffi::{CStr, c_int};
+
+use libavif_sys as avif;
+
+use super::{Effort, FULL_CHROMA_QUALITY, Settings, is_translucent, unencodable};
+use crate::engine::Error;
+use crate::engine::decode::avif::result_text;
+use crate::engine::image::{Frame, Layout};
+use crate::plan::output::OutputFormat;
+
+/// Decoders built on libavif refuse longer edges unless told otherwise.
+const MAX_EDGE: u32 = avif::AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT;
+
+/// libaom's speed, 0 (slowest) to 9.
+const SPEED_FAST: c_int = 6;
+const SPEED_SMALL: c_int = 4;
+
+pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
+    if frame.size().long() > MAX_EDGE {
+        return Err(failed(format_args!("{} is over {MAX_EDGE} pixels", frame.size())));
+    }
+    let mut image = Image::new(frame, settings)?;
+    image.fill(frame)?;
+    image.embed(settings, frame.layout())?;
+    Encoder::new(settings)?.write(&image)
+}
+
+/// libavif's quality for ours.
+fn quality(settings: &Settings) -> c_int {
+    // 100 would be libaom's lossless mode, several times as large.
+    c_int::from(settings.quality.clamp(1, 99))
+}
+
+/// An owned picture of libavif.
+struct Image(*mut avif::avifImage);
+
+impl Image {
+    fn new(frame: &Frame, settings: &Settings) -> Result<Self, Error> {
+        let format = match (frame.layout(), settings.quality) {
+            (Layout::Gray, _) => avif::AVIF_PIXEL_FORMAT_YUV400,
+            (_, FULL_CHROMA_QUALITY..) => avif::AVIF_PIXEL_FORMAT_YUV444,
+            _ => avif::AVIF_PIXEL_FORMAT_YUV420,
+        };
+        let size = frame.size();
+        // SAFETY: no precondition; null is checked below.
+        let image = unsafe { avif::avifImageCreate(size.width, size.height, 8, format) };
+        if image.is_null() {
+            return Err(failed("the encoder does not start"));
+        }
+        Ok(Self(image))
+    }
+
+    /// Converts the pixels in, as full-range BT.601 like JPEG's, marked as sRGB.
+    fn fill(&mut self, frame: &Frame) -> Result<(), Error> {
+        let widened;
+        let frame = match frame.layout() {
+            Layout::Gray => {
+                widened = frame.clone().into_layout(Layout::Rgb);
+                &widened
+            }
+            _ => frame,
+        };
+        // SAFETY: the image is live, and nothing else refers to it.
+        let image = unsafe { &mut *self.0 };
+        image.yuvRange = avif::AVIF_RANGE_FULL;
+        image.colorPrimaries = avif::AVIF_COLOR_PRIMARIES_BT709 as avif::avifColorPrimaries;
+        image.transferCharacteristics = avif::AVIF_TRANSFER_CHARACTERISTICS_SRGB as avif::avifTransferCharacteristics;
+        image.matrixCoefficients = avif::AVIF_MATRIX_COEFFICIENTS_BT601 as avif::avifMatrixCoefficients;
+        let mut rgb = avif::avifRGBImage::default();
+        // SAFETY: both images are live; the call fills `rgb` with the size of the other, which is the frame's.
+        unsafe { avif::avifRGBImageSetDefaults(&raw mut rgb, self.0) };
+        rgb.depth = 8;
+        rgb.format = match frame.layout() {
+            Layout::Rgba => avif::AVIF_RGB_FORMAT_RGBA,
+            _ => avif::AVIF_RGB_FORMAT_RGB,
+        };
+        rgb.ignoreAlpha = c_int::from(!is_translucent(frame));
+        rgb.pixels = frame.pixels().as_ptr().cast_mut();
+        rgb.rowBytes = frame.stride() as u32;
+        // SAFETY: the frame holds height rows of `stride` bytes (its invariant) in that format, and is only read.
+        let converted = unsafe { avif::avifImageRGBToYUV(self.0, &raw const rgb) };
+        check(converted)
+    }
+
+    /// Puts the profile and the EXIF data in.
+    fn embed(&mut self, settings: &Settings, layout: Layout) -> Result<(), Error> {
+        if let Some(icc) = settings.icc_for(layout) {
+            // SAFETY: the image is live; the call copies the bytes.
+            check(unsafe { avif::avifImageSetProfileICC(self.0, icc.as_ptr(), icc.len()) })?;
+            // SAFETY: the image is live, and nothing else refers to it. The profile says what the codes cannot.
+            let image = unsafe { &mut *self.0 };
+            image.colorPrimaries = avif::AVIF_COLOR_PRIMARIES_UNSPECIFIED as avif::avifColorPrimaries;
+            image.transferCharacteristics =
+                avif::AVIF_TRANSFER_CHARACTERISTICS_UNSPECIFIED as avif::avifTransferCharacteristics;
+        }
+        if let Some(exif) = &settings.metadata.exif {
+            // It also writes the orientation as boxes, which is where readers of AVIF look for it.
+            // SAFETY: the image is live; the call copies the bytes.
+            check(unsafe { avif::avifImageSetMetadataExif(self.0, exif.as_ptr(), exif.len()) })?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        // SAFETY: the image came from avifImageCreate and is destroyed once.
+        unsafe { avif::avifImageDestroy(self.0) };
+    }
+}
+
+struct Encoder(*mut avif::avifEncoder);
+
+impl Encoder {
+    fn new(settings: &Settings) -> Result<Self, Error> {
+        // SAFETY: no precondition; null is checked below.
+        let encoder = Self(unsafe { avif::avifEncoderCreate() });
+        if encoder.0.is_null() {
+            return Err(failed("the encoder does not start"));
+        }
+        // SAFETY: the encoder is live, and nothing else refers to it.
+        let set = unsafe { &mut *encoder.0 };
+        set.codecChoice = avif::AVIF_CODEC_CHOICE_AOM;
+        set.maxThreads = 1;
+        set.speed = match settings.effort {
+            Effort::Fast => SPEED_FAST,
+            Effort::Small => SPEED_SMALL,
+        };
+        set.quality = quality(settings);
+        set.qualityAlpha = set.quality;
+        for (name, value) in [(c"tune", c"ssim")] {
+            encoder.set(name, value)?;
+        }
+        Ok(encoder)
+    }
+
+    /// Sets an option of libaom's own.
+    fn set(&self, name: &CStr, value: &CStr) -> Result<(), Error> {
+        // SAFETY: the encoder is live; the call copies both strings.
+        check(unsafe { avif::avifEncoderSetCodecSpecificOption(self.0, name.as_ptr(), value.as_ptr()) })
+    }
+
+    fn write(&self, image: &Image) -> Result<Vec<u8>, Error> {
+        let mut output = avif::avifRWData::default();
+        // SAFETY: encoder and image are live, `output` may be written.
+        let written = unsafe { avif::avifEncoderWrite(self.0, image.0, &raw mut output) };
+        let file = if output.data.is_null() {
+            Vec::new()
+        } else {
+            // SAFETY: `output` holds `size` bytes behind a pointer that is not null.
+            unsafe { std::slice::from_raw_parts(output.data, output.size) }.to_vec()
+        };
+        // SAFETY: the bytes are libavif's and not used again.
+        unsafe { avif::avifRWDataFree(&raw mut output) };
+        check(written)?;
+        Ok(file)
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        // SAFETY: the encoder came from avifEncoderCreate and is destroyed once.
+        unsafe { avif::avifEncoderDestroy(self.0) };
+    }
+}
+
+fn check(result: avif::avifResult) -> Result<(), Error> {
+    if result == avif::AVIF_RESULT_OK { Ok(()) } else { Err(failed(result_text(result))) }
+}
+
+fn failed(problem: impl std::fmt::Display) -> Error {
+    unencodable(OutputFormat::Avif, problem)
+}
