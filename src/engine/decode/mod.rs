@@ -19,6 +19,8 @@ pub(in crate::engine) mod riff;
 pub(in crate::engine) mod turbo;
 mod webp;
 
+#[cfg(all(test, feature = "avif"))]
+mod avif_tests;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
