@@ -270,7 +270,7 @@ mod tests {
             ("1/image/URL/tile/2", "tile is \"2\"; expected an integer from 0 to 1"),
             ("1/image/URL/uws/2", "uws is \"2\"; expected a number from 0 to 1"),
             ("1/image/URL/uhs/-1", "uhs is \"-1\"; expected a number from 0 to 1"),
-            ("1/image/URL/format/avif", "does not encode avif"),
+            ("1/image/URL/format/heic", "does not encode heic"),
             ("1/image/URL/ignore-error/2", "ignore-error is \"2\""),
             ("1/image/URL/text/TEXT", "unknown argument \"text\"; expected one of image, dissolve"),
             ("2", "text is missing; expected URL-safe Base64 of the text"),

@@ -286,7 +286,7 @@ async fn refusals() {
         ("density/0", ["density", "1200"]),
         ("colors/300", ["colors", "256"]),
         ("interlace/yes", ["interlace", "\"yes\""]),
-        ("format/avif", ["format", "\"avif\""]),
+        ("format/heic", ["format", "\"heic\""]),
         ("size-limit/0", ["size-limit", "\"0\""]),
         ("background/!!", ["background", "!!"]),
         ("background/bm9jb2xvcg==", ["background", "bm9jb2xvcg=="]),

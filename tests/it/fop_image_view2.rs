@@ -175,6 +175,29 @@ async fn animations_stay_animated_where_the_format_can() {
     }
 }
 
+#[cfg(feature = "avif")]
+#[tokio::test]
+async fn avif_goes_out_like_any_format() {
+    let server = server().await;
+    for (url, expected) in [
+        ("/photo.jpg?imageView2/2/w/60/format/avif", "avif"),
+        ("/640x427.png?imageMogr2/thumbnail/60x/format/avif", "avif"),
+        ("/loop.gif?imageView2/2/w/60/format/avif|imageView2/2/w/30", "avif"),
+    ] {
+        let answer = server.get(url).await;
+        assert_eq!(answer.header("content-type"), "image/avif", "{url}");
+        assert_eq!(answer.image().format.name(), expected, "{url}");
+    }
+}
+
+#[cfg(not(feature = "avif"))]
+#[tokio::test]
+async fn avif_is_refused_by_name_where_it_is_not_built_in() {
+    let server = server().await;
+    let refused = server.get("/photo.jpg?imageView2/2/w/60/format/avif").await;
+    assert!(String::from_utf8_lossy(&refused.body).contains("does not encode avif"));
+}
+
 #[tokio::test]
 async fn colors_limit_the_palette() {
     let server = server().await;
