@@ -65,6 +65,7 @@ fn cmyk_by_formula(cmyk: &[u8], rgb: &mut [u8]) {
 ///
 /// The curves of BT.709 and BT.2020 are read as sRGB's, as browsers do; so are those of HDR (PQ, HLG), which no profile
 /// of 8 bits could show.
+#[cfg_attr(not(feature = "avif"), allow(dead_code, reason = "only AVIF has such codes"))]
 pub(super) fn profile_of_cicp(primaries: u16, transfer: u16) -> Option<Vec<u8>> {
     use moxcms::TransferCharacteristics as Curve;
     let color_primaries = CicpColorPrimaries::try_from(u8::try_from(primaries).ok()?).ok()?;
