@@ -3,11 +3,12 @@
 use std::fmt;
 
 use super::decode;
+use super::encode::search;
 use super::image::Header;
 use crate::color::Color;
 use crate::geometry::{Orientation, Rect, Size};
 use crate::plan::image_mogr2::SizeLimit;
-use crate::plan::output::OutputFormat;
+use crate::plan::output::{OutputFormat, QualityTarget};
 use crate::plan::watermark::{TextMark, TiledText};
 
 /// A plan made concrete for one source.
@@ -118,8 +119,11 @@ pub enum Answer {
 pub struct ImageOutput {
     /// The format.
     pub format: OutputFormat,
-    /// 1–100, after the rule for JPEG sources.
-    pub quality: u8,
+    /// The quality, after the rule for JPEG sources, or the score that is searched for.
+    pub quality: QualityTarget,
+    /// Where a score is searched for: the quality that an earlier run of this program found (see
+    /// [`Program::remember_quality`]).
+    pub known_quality: Option<u8>,
     /// Progressive JPEG.
     pub interlace: bool,
     /// Palette size.
@@ -174,6 +178,24 @@ impl Program {
     /// Number of frames that are worked on.
     pub const fn frames(&self) -> u32 {
         if self.animated { self.source.frames } else { 1 }
+    }
+
+    /// Hands a search the [`found_quality`](super::run::Output::found_quality) of an earlier run of the same program on
+    /// the same bytes: if it still has the score, it is taken without searching. The result is the same.
+    pub const fn remember_quality(&mut self, quality: u8) {
+        if let Answer::Image(output) | Answer::Info(Some(output)) = &mut self.answer {
+            output.known_quality = Some(quality);
+        }
+    }
+
+    /// Whether the result's quality is searched for by its score; animations and lossless formats are not.
+    pub fn is_scored(&self) -> bool {
+        match &self.answer {
+            Answer::Image(output) | Answer::Info(Some(output)) => {
+                !self.animated && matches!(output.quality, QualityTarget::Ssim(_)) && search::has_quality(output.format)
+            }
+            _ => false,
+        }
     }
 
     /// Whether the answer needs no pixels of the source.

@@ -5,13 +5,14 @@
 
 use super::Error;
 use super::decode;
+use super::encode::score;
 use super::image::{Format, Header};
 use super::limits::Limits;
 use super::program::{Answer, Cost, ImageOutput, Keep, Program, Slim, Step};
 use crate::color::Color;
 use crate::geometry::{Fit, Orientation, Rect, Size};
 use crate::plan::image_mogr2::{MogrOp, SizeLimit, rotated_canvas};
-use crate::plan::output::{FormatChoice, OutputFormat, OutputSettings, Quality, effective_quality};
+use crate::plan::output::{FormatChoice, OutputFormat, OutputSettings, Quality};
 use crate::plan::watermark::{ImageMark, Mark, Paint, Watermark};
 use crate::plan::{Fop, ImageMogr2, Plan};
 
@@ -75,8 +76,6 @@ enum Kind {
     Average,
 }
 
-const DEFAULT_QUALITY: Quality = Quality { value: 75, exact: false };
-
 impl<'a> Resolver<'a> {
     fn new(header: &'a Header, pictures: &'a [Header], limits: &'a Limits) -> Self {
         Self {
@@ -88,7 +87,7 @@ impl<'a> Resolver<'a> {
             pending: header.orientation.filter(|orientation| *orientation != Orientation::TopLeft),
             steps: Vec::new(),
             format: header.format.default_output(),
-            quality: DEFAULT_QUALITY,
+            quality: Quality::DEFAULT,
             interlace: false,
             colors: None,
             density_dpi: None,
@@ -362,15 +361,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn image_output(&self) -> ImageOutput {
-        let quality = match self.header.jpeg_quality {
-            Some(source_quality) if !self.quality.exact => {
-                effective_quality(self.quality.value, source_quality, self.header.size, self.size)
-            }
-            _ => self.quality.value,
-        };
         ImageOutput {
             format: self.format,
-            quality,
+            quality: self.quality.target(self.header.jpeg_quality, self.header.size, self.size),
+            known_quality: None,
             interlace: self.interlace,
             colors: self.colors,
             density_dpi: self.density_dpi,
@@ -413,8 +407,9 @@ fn cost(program: &Program, pictures: &[Header]) -> Cost {
         size = next;
     }
     let marks: u64 = pictures.iter().map(|header| header.size.area()).sum();
+    let scoring = if program.is_scored() { score::memory_bytes(size) } else { 0 };
     Cost {
-        memory_bytes: program.source.bytes + (peak + size.area() + marks) * BYTES_PER_PIXEL,
+        memory_bytes: program.source.bytes + (peak + size.area() + marks) * BYTES_PER_PIXEL + scoring,
         pixels: pixels.saturating_mul(u64::from(program.frames())),
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::encode::search::{self, Found, Goal};
 use super::image::{Format, Frame, Header, Layout};
 use super::limits::{Cancel, Limits};
 use super::metadata::{self, Metadata};
@@ -10,7 +11,7 @@ use super::program::{Answer, ImageOutput, Program, Slim, Step};
 use super::{Error, color, decode, encode};
 use crate::geometry::Size;
 use crate::plan::image_mogr2::{SizeBound, SizeLimit};
-use crate::plan::output::OutputFormat;
+use crate::plan::output::{OutputFormat, QualityTarget};
 
 /// What a program made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Output {
     pub body: Bytes,
     /// What they are.
     pub content: Content,
+    /// The quality that was searched for, for [`Program::remember_quality`].
+    pub found_quality: Option<u8>,
 }
 
 /// What an answer's bytes are.
@@ -79,7 +82,8 @@ pub fn run(
         Answer::Info(None) => Ok(json(&info(&program.source))),
         Answer::Info(Some(output)) => {
             let picture = job.picture(output, pictures)?;
-            Ok(json(&info(&decode::probe(&picture.body)?)))
+            let found_quality = picture.found_quality;
+            Ok(Output { found_quality, ..json(&info(&decode::probe(&picture.body)?)) })
         }
         Answer::Exif => {
             let exif = metadata::read(source, &program.source).exif.ok_or(Error::NoExif)?;
@@ -94,7 +98,7 @@ pub fn run(
 }
 
 fn json(value: &serde_json::Value) -> Output {
-    Output { body: value.to_string().into(), content: Content::Json }
+    Output { body: value.to_string().into(), content: Content::Json, found_quality: None }
 }
 
 /// `imageInfo` (spec 4.5): stored size, before orientation.
@@ -129,14 +133,14 @@ impl Job<'_> {
     fn picture(&mut self, output: &ImageOutput, pictures: &[Bytes]) -> Result<Output, Error> {
         let settings = settings(output, self.metadata(output));
         let painter = Painter::prepare(self.program, pictures, self.limits, self.cancel)?;
-        let body = if self.program.animated {
-            self.animation(&painter, &settings)?
+        let found = if self.program.animated {
+            Found { file: self.animation(&painter, &settings)?, quality: None }
         } else {
             let frame = self.still(&painter, Some(&settings))?;
             (self.stage)(Stage::Encode);
             self.encode(frame, output, &settings)?
         };
-        Ok(self.within_limit(output, body))
+        Ok(self.within_limit(output, found))
     }
 
     /// The decoded first frame after all steps, for a result with these settings or, without, in sRGB.
@@ -178,68 +182,65 @@ impl Job<'_> {
         writer.finish()
     }
 
-    fn encode(&self, frame: Frame, output: &ImageOutput, settings: &encode::Settings) -> Result<Vec<u8>, Error> {
+    fn encode(&self, frame: Frame, output: &ImageOutput, settings: &encode::Settings) -> Result<Found, Error> {
         let frame = match output.format {
             OutputFormat::Jpeg | OutputFormat::Bmp => canvas::flatten(frame, output.background),
             _ => frame,
         };
-        let body = match output.slim {
-            Some(slim) => self.slimmed(&frame, settings, slim)?,
-            None => encode::still(&frame, settings)?,
+        let mut found = match output.slim {
+            Some(slim) => self.slimmed(&frame, output, settings, slim)?,
+            None => self.asked(&frame, output, settings)?,
         };
-        match output.size_limit {
-            Some(SizeLimit { bound, or_source: false }) if output.format == OutputFormat::Jpeg => {
-                self.shrunk_to(&frame, settings, body, self.bytes(bound))
-            }
-            _ => Ok(body),
+        if let Some(SizeLimit { bound, or_source: false }) = output.size_limit
+            && output.format == OutputFormat::Jpeg
+            && found.file.len() as u64 > self.bytes(bound)
+        {
+            let settings = encode::Settings { quality: found.quality.unwrap_or(settings.quality), ..settings.clone() };
+            found.file = search::smallest_within(&frame, &settings, self.bytes(bound), self.cancel)?;
         }
+        Ok(found)
+    }
+
+    /// At the quality that was asked for, or at the lowest that has the score.
+    fn asked(&self, frame: &Frame, output: &ImageOutput, settings: &encode::Settings) -> Result<Found, Error> {
+        let QualityTarget::Ssim(score) = output.quality else {
+            return Ok(Found { file: encode::still(frame, settings)?, quality: None });
+        };
+        let goal = Goal { score, background: output.background, known_quality: output.known_quality };
+        search::smallest_at_score(frame, settings, &goal, self.cancel)
     }
 
     /// `imageslim`: never more bytes than there were.
-    fn slimmed(&self, frame: &Frame, settings: &encode::Settings, slim: Slim) -> Result<Vec<u8>, Error> {
-        let slimmed = encode::still(frame, &slim_settings(settings, slim, self.program.source.jpeg_quality))?;
-        let before = if slim.of_source { self.source.to_vec() } else { encode::still(frame, settings)? };
-        Ok(if slimmed.len() < before.len() { slimmed } else { before })
-    }
-
-    /// The highest quality whose result has at most `max_bytes`, by bisection; quality 1 where none has.
-    fn shrunk_to(
+    fn slimmed(
         &self,
         frame: &Frame,
+        output: &ImageOutput,
         settings: &encode::Settings,
-        body: Vec<u8>,
-        max_bytes: u64,
-    ) -> Result<Vec<u8>, Error> {
-        if body.len() as u64 <= max_bytes {
-            return Ok(body);
+        slim: Slim,
+    ) -> Result<Found, Error> {
+        let slimmed = encode::still(frame, &slim_settings(settings, slim, self.program.source.jpeg_quality))?;
+        let mut found = if slim.of_source {
+            Found { file: self.source.to_vec(), quality: None }
+        } else {
+            self.asked(frame, output, settings)?
+        };
+        if slimmed.len() < found.file.len() {
+            found.file = slimmed;
         }
-        let (mut low, mut high) = (1, settings.quality.saturating_sub(1).max(1));
-        let at = |quality| encode::still(frame, &encode::Settings { quality, ..settings.clone() });
-        let mut best = at(low)?;
-        while low < high {
-            self.cancel.check()?;
-            let middle = low + (high - low).div_ceil(2);
-            let candidate = at(middle)?;
-            if candidate.len() as u64 <= max_bytes {
-                best = candidate;
-                low = middle;
-            } else {
-                high = middle - 1;
-            }
-        }
-        Ok(best)
+        Ok(found)
     }
 
     /// `size-limit/…!`: over the bound, the source is the answer.
-    fn within_limit(&self, output: &ImageOutput, body: Vec<u8>) -> Output {
+    fn within_limit(&self, output: &ImageOutput, found: Found) -> Output {
         let over = match output.size_limit {
-            Some(SizeLimit { bound, or_source: true }) => body.len() as u64 > self.bytes(bound),
+            Some(SizeLimit { bound, or_source: true }) => found.file.len() as u64 > self.bytes(bound),
             _ => false,
         };
-        if over {
-            return Output { body: self.source.clone(), content: Content::Image(self.program.source.format) };
-        }
-        Output { body: body.into(), content: Content::Image(format_of(output.format)) }
+        let (body, format) = match over {
+            true => (self.source.clone(), self.program.source.format),
+            false => (found.file.into(), format_of(output.format)),
+        };
+        Output { body, content: Content::Image(format), found_quality: found.quality }
     }
 
     fn bytes(&self, bound: SizeBound) -> u64 {
@@ -276,10 +277,15 @@ pub fn format_of(format: OutputFormat) -> Format {
     }
 }
 
+/// A score is searched for in stills; an animation has the quality that usually comes with it.
 fn settings(output: &ImageOutput, metadata: Metadata) -> encode::Settings {
+    let quality = match output.quality {
+        QualityTarget::Fixed(quality) => quality,
+        QualityTarget::Ssim(score) => search::usual_quality(output.format, score),
+    };
     encode::Settings {
         format: output.format,
-        quality: output.quality,
+        quality,
         interlace: output.interlace,
         colors: output.colors,
         lossless: false,

@@ -14,6 +14,7 @@ use super::target::{Delivery, Target};
 use crate::engine::image::Header;
 use crate::engine::program::{Answer, ImageOutput, Program};
 use crate::error::ErrorKind;
+use crate::plan::output::{Quality, QualityTarget};
 
 /// The API's routes.
 ///
@@ -93,7 +94,7 @@ fn result(program: &Program) -> Value {
         json!({
             "format": crate::engine::run::format_of(output.format).name(),
             "size": size(program.size),
-            "quality": output.quality,
+            "quality": quality(output.quality),
             "animated": program.animated,
         })
     };
@@ -103,6 +104,13 @@ fn result(program: &Program) -> Value {
         Answer::Info(None) => json!("imageInfo of the source"),
         Answer::Exif => json!("exif of the source"),
         Answer::Average => json!("average colour"),
+    }
+}
+
+fn quality(target: QualityTarget) -> Value {
+    match target {
+        QualityTarget::Fixed(quality) => json!(quality),
+        QualityTarget::Ssim(score) => json!(Quality::Ssim(score).to_string()),
     }
 }
 

@@ -301,6 +301,7 @@ mod tests {
             ("format/jpeg", "format/jpg"),
             ("quality/75", "quality/75"),
             ("quality/100!", "quality/100!"),
+            ("quality/ssim:72.5", "quality/ssim:72.5"),
             ("interlace/1", "interlace/1"),
             ("colors/16", "colors/16"),
             ("size-limit/100", "size-limit/100"),
@@ -345,6 +346,7 @@ mod tests {
             ("format/heic", "(this server does not encode heic)"),
             ("quality/0", "quality is \"0\"; expected an integer from 1 to 100"),
             ("quality/101", "quality is \"101\""),
+            ("quality/ssim:20", "quality is \"ssim:20\"; expected an integer from 1 to 100"),
             ("interlace/2", "interlace is \"2\"; expected an integer from 0 to 1"),
             ("colors/100", "colors is \"100\"; expected one of 2, 4, 8"),
             ("size-limit/0", "size-limit is \"0\"; expected a number of bytes above 0"),
@@ -376,7 +378,7 @@ mod tests {
             ]
         );
         assert_eq!(mogr.background.map(|color| color.to_string()).as_deref(), Some("#FFA500"));
-        assert_eq!(mogr.output.quality, Some(Quality { value: 80, exact: false }));
+        assert_eq!(mogr.output.quality, Some(Quality::asked(80)));
         assert_ne!(parse("thumbnail/50x/crop/50x"), parse("crop/50x/thumbnail/50x"));
         assert_eq!(parse("quality/80/thumbnail/50x/strip"), parse("strip/thumbnail/50x/quality/80"));
     }

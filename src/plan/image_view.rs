@@ -9,7 +9,7 @@ use super::scan::Cursor;
 use crate::geometry::{Fit, Size};
 
 /// Quality of `imageView` and `imageMogr` when none is asked for.
-pub(super) const LEGACY_QUALITY: Quality = Quality { value: 85, exact: false };
+pub(super) const LEGACY_QUALITY: Quality = Quality::asked(85);
 
 /// A parsed `imageView`. Rotates by EXIF orientation first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +34,7 @@ impl ImageView {
             match name {
                 "w" => view.width = Some(cursor.integer(name, 1..=MAX_EDGE)?),
                 "h" => view.height = Some(cursor.integer(name, 1..=MAX_EDGE)?),
-                "q" => view.output.quality = Some(Quality { value: cursor.integer(name, 1..=100)?, exact: false }),
+                "q" => view.output.quality = Some(Quality::read_inexact(cursor, name)?),
                 "format" => view.output.format = Some(FormatChoice::read(cursor)?),
                 _ => return Err(cursor.unknown(name, &["w", "h", "q", "format"])),
             }
@@ -81,10 +81,11 @@ mod tests {
             ("2/h/200", "imageView/2/h/200"),
             ("1/h/300/w/200/q/85", "imageView/1/w/200/h/300"),
             ("2/q/75/format/jpeg", "imageView/2/format/jpg/q/75"),
+            ("2/q/ssim:80.5", "imageView/2/q/ssim:80.5"),
         ] {
             assert_eq!(parse(text).map(|view| view.to_string()).as_deref(), Ok(canonical), "{text}");
         }
-        assert_eq!(parse("2").unwrap().output.quality, Some(Quality { value: 85, exact: false }));
+        assert_eq!(parse("2").unwrap().output.quality, Some(LEGACY_QUALITY));
     }
 
     #[test]
@@ -96,8 +97,16 @@ mod tests {
             ("1/h/200", "imageView: w is missing; expected an integer from 1 to 9999; mode 1 needs both w and h"),
             ("2/w/0", "imageView: w is \"0\"; expected an integer from 1 to 9999"),
             ("2/h/10000", "imageView: h is \"10000\"; expected an integer from 1 to 9999"),
-            ("2/q/75!", "imageView: q is \"75!\"; expected an integer from 1 to 100"),
-            ("2/q/101", "imageView: q is \"101\"; expected an integer from 1 to 100"),
+            (
+                "2/q/75!",
+                "imageView: q is \"75!\"; expected an integer from 1 to 100, \
+                 or ssim: and a score from 30 to 100 with at most one decimal",
+            ),
+            (
+                "2/q/101",
+                "imageView: q is \"101\"; expected an integer from 1 to 100, \
+                 or ssim: and a score from 30 to 100 with at most one decimal",
+            ),
             ("2/interlace/1", "imageView: unknown argument \"interlace\"; expected one of w, h, q, format"),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), message, "{text}");

@@ -158,6 +158,7 @@ mod tests {
             ("2/interlace/0", "imageView2/2/interlace/0"),
             ("2/q/1", "imageView2/2/q/1"),
             ("2/q/100!", "imageView2/2/q/100!"),
+            ("2/q/ssim:85.0", "imageView2/2/q/ssim:85"),
             ("2/colors/64", "imageView2/2/colors/64"),
             ("2/ignore-error/1/w/20", "imageView2/2/w/20/ignore-error/1"),
             ("2/ignore-error/0", "imageView2/2"),
@@ -177,7 +178,11 @@ mod tests {
             ("2/h/-5", "imageView2: h is \"-5\"; expected an integer from 1 to 9999"),
             ("2/h", "imageView2: h is missing; expected an integer from 1 to 9999"),
             ("2/interlace/2", "imageView2: interlace is \"2\"; expected an integer from 0 to 1"),
-            ("2/q/0", "imageView2: q is \"0\"; expected an integer from 1 to 100, with or without a final !"),
+            (
+                "2/q/0",
+                "imageView2: q is \"0\"; expected an integer from 1 to 100, with or without a final !, \
+                 or ssim: and a score from 30 to 100 with at most one decimal",
+            ),
             ("2/colors/3", "imageView2: colors is \"3\"; expected one of 2, 4, 8, 16, 32, 64, 128, 256"),
             ("2/ignore-error/yes", "imageView2: ignore-error is \"yes\"; expected an integer from 0 to 1"),
             (

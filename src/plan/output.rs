@@ -86,40 +86,116 @@ impl fmt::Display for FormatChoice {
     }
 }
 
-/// A requested quality, 1–100.
+/// A requested quality.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Quality {
-    /// 1–100.
-    pub value: u8,
-    /// `!`: use it as it is, whatever the source's own quality.
-    pub exact: bool,
+pub enum Quality {
+    /// A number for the encoder.
+    Asked {
+        /// 1–100.
+        value: u8,
+        /// `!`: use it as it is, whatever the source's own quality.
+        exact: bool,
+    },
+    /// `ssim:…`: the smallest file that looks as good as this score says. This server's own.
+    Ssim(Score),
 }
 
 impl Quality {
     /// What is used when nobody asks (spec 4.0).
-    pub const DEFAULT: Self = Self { value: 75, exact: false };
+    pub const DEFAULT: Self = Self::asked(75);
 
-    /// Reads the value of `argument`: 1–100, with or without a `!`.
+    /// The quality `value`, 1–100, subject to the source's own.
+    pub const fn asked(value: u8) -> Self {
+        Self::Asked { value, exact: false }
+    }
+
+    /// Reads the value of `argument`: 1–100, with or without a `!`, or a score.
     pub(super) fn read(cursor: &mut Cursor<'_>, argument: &str) -> Result<Self, ParseError> {
-        cursor.read(argument, "an integer from 1 to 100, with or without a final !", |value| {
-            let number = value.strip_suffix('!').unwrap_or(value);
-            Some(Self { value: scan::integer_in(number, &(1..=100))?, exact: number.len() < value.len() })
+        let expected = format_args!("an integer from 1 to 100, with or without a final !, or {}", Score::EXPECTED);
+        cursor.read(argument, expected, |value| match value.strip_suffix('!') {
+            Some(number) => Some(Self::Asked { value: scan::integer_in(number, &(1..=100))?, exact: true }),
+            None => Self::inexact(value),
         })
     }
 
-    /// The quality to encode with: as asked with `!` or when the source has none to go by (it is no JPEG), else
-    /// [`effective_quality`].
-    pub fn effective(self, source_quality: Option<u8>, source: Size, output: Size) -> u8 {
-        match source_quality {
-            Some(source_quality) if !self.exact => effective_quality(self.value, source_quality, source, output),
-            _ => self.value,
+    /// Reads the value of `argument` where the vendor knows no `!`: 1–100, or a score.
+    pub(super) fn read_inexact(cursor: &mut Cursor<'_>, argument: &str) -> Result<Self, ParseError> {
+        let expected = format_args!("an integer from 1 to 100, or {}", Score::EXPECTED);
+        cursor.read(argument, expected, Self::inexact)
+    }
+
+    fn inexact(value: &str) -> Option<Self> {
+        match value.strip_prefix("ssim:") {
+            Some(score) => Score::parse(score).map(Self::Ssim),
+            None => scan::integer_in(value, &(1..=100)).map(Self::asked),
+        }
+    }
+
+    /// What to encode for: a score as it is; a number as asked with `!` or when the source has none to go by (it is no
+    /// JPEG), else the [`effective_quality`].
+    pub fn target(self, source_quality: Option<u8>, source: Size, output: Size) -> QualityTarget {
+        match (self, source_quality) {
+            (Self::Ssim(score), _) => QualityTarget::Ssim(score),
+            (Self::Asked { value, exact: false }, Some(source_quality)) => {
+                QualityTarget::Fixed(effective_quality(value, source_quality, source, output))
+            }
+            (Self::Asked { value, .. }, _) => QualityTarget::Fixed(value),
         }
     }
 }
 
 impl fmt::Display for Quality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.value, if self.exact { "!" } else { "" })
+        match self {
+            Self::Asked { value, exact } => write!(f, "{value}{}", if *exact { "!" } else { "" }),
+            Self::Ssim(score) => write!(f, "ssim:{score}"),
+        }
+    }
+}
+
+/// What a result is encoded for, the source's own quality taken into account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QualityTarget {
+    /// This quality, 1–100.
+    Fixed(u8),
+    /// The lowest quality that has this score.
+    Ssim(Score),
+}
+
+/// A SSIMULACRA2 score to reach, 30 (low) to 100 (identical), in steps of a tenth; 90 is hard to tell from the original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Score {
+    tenths: u16,
+}
+
+impl Score {
+    /// What the value of `ssim:…` may be.
+    const EXPECTED: &str = "ssim: and a score from 30 to 100 with at most one decimal";
+
+    /// The score of so many tenths; `None` outside 30–100.
+    pub fn from_tenths(tenths: u16) -> Option<Self> {
+        (300..=1000).contains(&tenths).then_some(Self { tenths })
+    }
+
+    /// On the metric's own scale.
+    pub fn value(self) -> f64 {
+        f64::from(self.tenths) / 10.0
+    }
+
+    /// Reads a score: digits, and at most one behind a `.`.
+    fn parse(text: &str) -> Option<Self> {
+        let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
+        let tenth = scan::integer_in::<u16>(tenth, &(0..=9)).filter(|_| tenth.len() == 1)?;
+        Self::from_tenths(scan::integer_in::<u16>(whole, &(0..=100))? * 10 + tenth)
+    }
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tenths % 10 {
+            0 => write!(f, "{}", self.tenths / 10),
+            tenth => write!(f, "{}.{tenth}", self.tenths / 10),
+        }
     }
 }
 
@@ -200,19 +276,68 @@ mod tests {
         ] {
             let quality = Quality::read(&mut Cursor::new("fop", Some(asked)), "q").unwrap();
             let output = Size::new(output.0, output.1);
-            assert_eq!(quality.effective(Some(qs), source, output), effective, "qs {qs}, {output}, {asked}");
+            let target = quality.target(Some(qs), source, output);
+            assert_eq!(target, QualityTarget::Fixed(effective), "qs {qs}, {output}, {asked}");
         }
-        assert_eq!(Quality::DEFAULT.effective(None, source, source), 75, "not a JPEG");
+        assert_eq!(Quality::DEFAULT.target(None, source, source), QualityTarget::Fixed(75), "not a JPEG");
     }
 
     #[test]
     fn qualities_are_1_to_100() {
         let read = |text| Quality::read(&mut Cursor::new("fop", Some(text)), "q").ok();
-        assert_eq!(read("1"), Some(Quality { value: 1, exact: false }));
-        assert_eq!(read("100!"), Some(Quality { value: 100, exact: true }));
+        assert_eq!(read("1"), Some(Quality::asked(1)));
+        assert_eq!(read("100!"), Some(Quality::Asked { value: 100, exact: true }));
         for text in ["0", "101", "!", "!75", "75!!", "7.5", "-75", "high"] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn scores_are_30_to_100_in_tenths() {
+        let read = |text| Quality::read(&mut Cursor::new("fop", Some(text)), "q");
+        let plain = |text| Quality::read_inexact(&mut Cursor::new("fop", Some(text)), "q");
+        let size = Size::new(40, 30);
+        for (text, tenths, canonical) in [
+            ("ssim:30", 300, "ssim:30"),
+            ("ssim:85", 850, "ssim:85"),
+            ("ssim:72.5", 725, "ssim:72.5"),
+            ("ssim:90.0", 900, "ssim:90"),
+            ("ssim:100.0", 1000, "ssim:100"),
+        ] {
+            let score = Score::from_tenths(tenths).unwrap();
+            assert_eq!(read(text), Ok(Quality::Ssim(score)), "{text}");
+            assert_eq!(plain(text), read(text), "{text}");
+            assert_eq!(read(text).unwrap().to_string(), canonical);
+            let target = Quality::Ssim(score).target(Some(40), size, size);
+            assert_eq!(target, QualityTarget::Ssim(score), "the source's quality does not lower it");
+        }
+        for text in [
+            "ssim:",
+            "ssim:29",
+            "ssim:29.9",
+            "ssim:100.1",
+            "ssim:101",
+            "ssim:85!",
+            "ssim:85.",
+            "ssim:.5",
+            "ssim:85.55",
+            "ssim:-85",
+            "ssim:85.-1",
+            "ssim:+85",
+            "ssim:1e2",
+            "ssim:NaN",
+            "ssim:8 5",
+            "ssim85",
+            "SSIM:85",
+            "ssim:6635",
+        ] {
+            let expected = "an integer from 1 to 100, with or without a final !, \
+                            or ssim: and a score from 30 to 100 with at most one decimal";
+            let message = format!("fop: q is {text:?}; expected {expected}");
+            assert_eq!(read(text).unwrap_err().to_string(), message);
+            assert!(plain(text).is_err(), "{text}");
+        }
+        assert!(plain("75!").is_err());
     }
 
     #[test]

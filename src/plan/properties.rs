@@ -13,7 +13,7 @@ use super::{Plan, Query};
 use crate::geometry::{Gravity, Rect, Size};
 
 /// Segments of real pipelines, whole arguments among them, so that a random sequence is often a plan.
-const TOKENS: [&str; 92] = [
+const TOKENS: [&str; 94] = [
     "imageView2/2",
     "imageView2/1/w/200/h/200",
     "imageView/1/w/50/h/50",
@@ -75,6 +75,8 @@ const TOKENS: [&str; 92] = [
     "background/I0ZGMDAwMDgw",
     "density/72",
     "quality/90",
+    "quality/ssim:85",
+    "q/ssim:72.5",
     "size-limit/15k!",
     "size-limit/$(fsize)",
     "image/aHR0cDovL2EuZXhhbXBsZS94",

@@ -10,6 +10,8 @@ mod jpeg;
 mod palette;
 mod png;
 mod raster;
+pub(in crate::engine) mod score;
+pub mod search;
 mod webp;
 
 #[cfg(test)]

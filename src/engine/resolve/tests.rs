@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::image::ColorModel;
+use crate::plan::output::{QualityTarget, Score};
 
 fn photo(size: Size, orientation: Option<Orientation>) -> Header {
     Header {
@@ -44,13 +45,17 @@ fn programs() {
 
 #[test]
 fn output_settings_stay_in_force_until_changed() {
+    use QualityTarget::Fixed;
     let header = photo(Size::new(400, 300), None);
+    let ssim = QualityTarget::Ssim(Score::from_tenths(855).expect("in range"));
     for (fops, format, quality) in [
-        ("imageView2/2/w/100", OutputFormat::Jpeg, 75),
-        ("imageView2/2/w/100/format/webp/q/60|imageView2/2/w/50", OutputFormat::Webp, 60),
-        ("imageView2/2/format/webp/q/60|imageMogr2/format/png/quality/80", OutputFormat::Png, 80),
-        ("imageView2/2/format/webp|imageMogr2/format/copy", OutputFormat::Webp, 75),
-        ("roundPic/radius/5|imageView2/2/w/100", OutputFormat::Png, 75),
+        ("imageView2/2/w/100/q/ssim:85.5|imageView2/2/w/50", OutputFormat::Jpeg, ssim),
+        ("imageView2/2/w/100/q/ssim:85.5|imageView2/2/w/50/q/60", OutputFormat::Jpeg, Fixed(60)),
+        ("imageView2/2/w/100", OutputFormat::Jpeg, Fixed(75)),
+        ("imageView2/2/w/100/format/webp/q/60|imageView2/2/w/50", OutputFormat::Webp, Fixed(60)),
+        ("imageView2/2/format/webp/q/60|imageMogr2/format/png/quality/80", OutputFormat::Png, Fixed(80)),
+        ("imageView2/2/format/webp|imageMogr2/format/copy", OutputFormat::Webp, Fixed(75)),
+        ("roundPic/radius/5|imageView2/2/w/100", OutputFormat::Png, Fixed(75)),
     ] {
         let Answer::Image(output) = program(fops, &header).expect(fops).answer else { panic!("{fops}") };
         assert_eq!((output.format, output.quality), (format, quality), "{fops}");
