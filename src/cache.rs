@@ -1,4 +1,5 @@
-//! Finished results in memory, weighed in bytes; equal requests at the same time compute once.
+//! Finished results in memory, weighed in bytes; equal requests at the same time compute once. Beside them what was
+//! found out while making them.
 
 use std::sync::Arc;
 
@@ -80,6 +81,29 @@ impl<V: Weigh + Send + Sync + 'static> ResultCache<V> {
     }
 }
 
+/// Small facts that were worked out on the way to a result and outlive it in the cache.
+#[derive(Clone, Debug)]
+pub struct Memory<V: Clone + Send + Sync + 'static> {
+    entries: Cache<CacheKey, V>,
+}
+
+impl<V: Clone + Send + Sync + 'static> Memory<V> {
+    /// A memory for at most so many facts.
+    pub fn new(max_entries: u64) -> Self {
+        Self { entries: Cache::new(max_entries) }
+    }
+
+    /// What is remembered under `key`.
+    pub async fn get(&self, key: CacheKey) -> Option<V> {
+        self.entries.get(&key).await
+    }
+
+    /// Remembers `fact` under `key`.
+    pub async fn put(&self, key: CacheKey, fact: V) {
+        self.entries.insert(key, fact).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -116,6 +140,15 @@ mod tests {
         let key = CacheKey::of(&["a"]);
         assert!(cache.get_or_try_insert(key, async { Err("broken") }).await.is_err());
         assert!(cache.get_or_try_insert(key, async { Ok::<_, &str>(vec![1]) }).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn facts_are_remembered() {
+        let memory = Memory::new(10);
+        let key = CacheKey::of(&["a"]);
+        assert_eq!(memory.get(key).await, None);
+        memory.put(key, 71_u8).await;
+        assert_eq!(memory.get(key).await, Some(71));
     }
 
     #[test]

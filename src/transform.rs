@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::cache::{CacheKey, Origin, ResultCache, Weigh};
+use crate::cache::{CacheKey, Memory, Origin, ResultCache, Weigh};
 use crate::engine::image::Header;
 use crate::engine::limits::{Cancel, Limits};
 use crate::engine::program::Program;
@@ -25,6 +25,9 @@ use crate::store::{self, Bucket, Buckets, Meta, Remote};
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
 const ENGINE_REVISION: &str = "1";
+
+/// Results whose searched quality is remembered: some 100 bytes each.
+const REMEMBERED_QUALITIES: u64 = 100_000;
 
 /// Why a result could not be made.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -164,6 +167,8 @@ pub struct Transformer {
     buckets: Arc<Buckets>,
     remote: Remote,
     cache: ResultCache<Rendered>,
+    /// Qualities that were found by searching for a score, so that a result that left the cache is made without.
+    qualities: Memory<u8>,
     pool: Pool,
     config: Arc<Config>,
 }
@@ -173,7 +178,8 @@ impl Transformer {
     pub fn new(buckets: Arc<Buckets>, remote: Remote, config: Config) -> Self {
         let cache = ResultCache::new(config.cache_bytes);
         let pool = Pool::new(config.workers, config.queue);
-        Self { buckets, remote, cache, pool, config: Arc::new(config) }
+        let qualities = Memory::new(REMEMBERED_QUALITIES);
+        Self { buckets, remote, cache, qualities, pool, config: Arc::new(config) }
     }
 
     /// The buckets it reads from.
@@ -248,7 +254,12 @@ impl Transformer {
 
     async fn make(&self, identity: &Identity, source: &Bytes, started: Instant) -> Result<Rendered, Error> {
         let pictures = self.pictures(&identity.bucket, &identity.plan).await?;
-        let program = self.program(&identity.plan, source, &pictures)?;
+        let mut program = self.program(&identity.plan, source, &pictures)?;
+        if program.is_scored()
+            && let Some(quality) = self.qualities.get(identity.cache_key).await
+        {
+            program.remember_quality(quality);
+        }
         let fetch = started.elapsed();
         let permit = self.pool.permit().await?;
         let wait = started.elapsed() - fetch;
@@ -260,6 +271,9 @@ impl Transformer {
             Ok::<_, engine::Error>((output, clock.stop()))
         })
         .await??;
+        if let Some(quality) = output.found_quality {
+            self.qualities.put(identity.cache_key, quality).await;
+        }
         Ok(rendered(output, Timings { fetch, wait, ..timings }))
     }
 

@@ -1,9 +1,10 @@
 //! `imageMogr2` and the legacy `imageMogr` (spec 4.3, 4.4) through the server.
 
+use mogr::engine::image::{Frame, Layout};
 use mogr::geometry::{Gravity, Size};
 
 use crate::cards;
-use crate::server::{Answer, Server, assert_near};
+use crate::server::{Answer, Server, assert_near, photos};
 
 async fn server() -> Server {
     let card = |w, h| cards::png(cards::quadrants(w, h));
@@ -246,6 +247,46 @@ async fn size_limits() {
     assert_eq!(server.get("/photo.jpg?imageMogr2/thumbnail/!10p/size-limit/$(fsize)!").await.summary(), "jpeg 64x43");
 }
 
+/// SSIMULACRA2 of two pictures of one size.
+fn ssim(left: &Answer, right: &Answer) -> f64 {
+    use fast_ssim2::{PixelDescriptor, PixelSlice, compute_ssimulacra2};
+    let [left, right] = [left, right].map(|answer| answer.pixels().into_layout(Layout::Rgb));
+    let slice = |frame| {
+        let frame: &Frame = frame;
+        let Size { width, height } = frame.size();
+        PixelSlice::new(frame.pixels(), width, height, frame.stride(), PixelDescriptor::RGB8_SRGB).unwrap()
+    };
+    compute_ssimulacra2(&slice(&left), &slice(&right)).unwrap()
+}
+
+/// Scores are measured against the same picture as PNG. Nothing stays in the cache here, so that the second request
+/// makes its picture anew, with the quality that the first one found.
+#[tokio::test]
+async fn scores_are_reached_by_the_smallest_file() {
+    let config = "[buckets.default]\nurl = \"{folder}\"\ndomains = [\"*\"]\n[cache]\nmemory_bytes = 1\n";
+    let lake = std::fs::read(photos().join("lake.jpg")).unwrap();
+    let server = Server::configured(config, "", &[("lake.jpg", &lake)]).await;
+    for format in ["jpg", "webp"] {
+        let url = |rest: &str| format!("/lake.jpg?imageMogr2/thumbnail/240x/{rest}");
+        let finished = server.get(&url("format/png")).await;
+        let mut bytes = 0;
+        for score in ["50", "72.5", "85"] {
+            let url = url(&format!("format/{format}/quality/ssim:{score}"));
+            let answer = server.get(&url).await;
+            let (reached, wanted) = (ssim(&finished, &answer), score.parse::<f64>().unwrap());
+            assert!((wanted..wanted + 4.0).contains(&reached), "{format} {score}: {reached}");
+            assert!(answer.body.len() > bytes, "{format} {score}: {} bytes after {bytes}", answer.body.len());
+            bytes = answer.body.len();
+            assert_eq!(server.get(&url).await.body, answer.body, "{format} {score}, with the quality known");
+        }
+    }
+    // A bound in bytes comes before the score; a format without a quality has none.
+    let bounded = server.get("/lake.jpg?imageMogr2/thumbnail/240x/quality/ssim:90/size-limit/6k").await;
+    assert!(bounded.image().bytes <= 6 << 10, "{}", bounded.body.len());
+    let png = server.get("/lake.jpg?imageMogr2/thumbnail/240x/format/png/quality/ssim:60").await;
+    assert_eq!(png.body, server.get("/lake.jpg?imageMogr2/thumbnail/240x/format/png").await.body);
+}
+
 #[tokio::test]
 async fn formats_and_alpha() {
     let server = server().await;
@@ -283,6 +324,7 @@ async fn refusals() {
         ("blur/5x0", ["blur", "\"5x0\""]),
         ("quality/0", ["quality", "100"]),
         ("quality/101!", ["quality", "100"]),
+        ("quality/ssim:20", ["quality", "from 30 to 100"]),
         ("density/0", ["density", "1200"]),
         ("colors/300", ["colors", "256"]),
         ("interlace/yes", ["interlace", "\"yes\""]),
