@@ -35,8 +35,9 @@ pub struct Found {
 /// Encodes `frame` at the lowest quality whose file has the score, and at 100 where none has; `settings.quality` is
 /// not looked at.
 ///
-/// The qualities tried close in on it from both sides. Usually the one below is tried too and lacks the score; after
-/// [`MAX_ENCODES`] the lowest that was tried and has it is the answer.
+/// The qualities tried close in on it from both sides, taking scores to rise with quality. Usually the one below is
+/// tried too and lacks the score; after [`MAX_ENCODES`] the lowest that was tried and has it is the answer (in 3 % of the
+/// searches that [`JPEG`] and [`WEBP`] were measured with a lower one had it too).
 ///
 /// # Errors
 /// As for [`still`]; [`Error::Cancelled`].
@@ -120,9 +121,34 @@ fn decoded(file: &[u8], frame: &Frame, cancel: &Cancel) -> Result<Frame, Error> 
 #[derive(Clone, Copy)]
 struct Curve(&'static [(u8, f64)]);
 
-/// Means over the example photographs at 800 pixels.
-const JPEG: Curve = Curve(&[(1, -60.0), (10, 10.0), (30, 50.0), (50, 62.0), (75, 73.0), (90, 83.0), (100, 93.0)]);
-const WEBP: Curve = Curve(&[(1, 20.0), (20, 45.0), (50, 62.0), (75, 72.0), (90, 82.0), (100, 90.0)]);
+/// Medians of nine photographs, 800 and 320 pixels wide; the step at 95 is where colour gets its full resolution. With
+/// these, searches for 30 to 95 in the same photographs made 3.4 encodings in the mean.
+const JPEG: Curve = Curve(&[
+    (1, -63.0),
+    (5, -47.0),
+    (10, -1.0),
+    (20, 40.0),
+    (30, 53.0),
+    (50, 66.0),
+    (70, 73.0),
+    (80, 79.0),
+    (90, 85.0),
+    (94, 88.0),
+    (95, 92.0),
+    (100, 96.0),
+]);
+const WEBP: Curve = Curve(&[
+    (1, 9.0),
+    (10, 37.0),
+    (20, 48.0),
+    (40, 61.0),
+    (60, 67.0),
+    (75, 73.0),
+    (85, 80.0),
+    (90, 83.0),
+    (95, 87.0),
+    (100, 89.0),
+]);
 
 impl Curve {
     /// The curve for a lossy format; `None` for the others, whose files are all alike.
