@@ -13,7 +13,7 @@ use super::{Plan, Query};
 use crate::geometry::{Gravity, Rect, Size};
 
 /// Segments of real pipelines, whole arguments among them, so that a random sequence is often a plan.
-const TOKENS: [&str; 94] = [
+const TOKENS: [&str; 93] = [
     "imageView2/2",
     "imageView2/1/w/200/h/200",
     "imageView/1/w/50/h/50",
@@ -76,7 +76,6 @@ const TOKENS: [&str; 94] = [
     "density/72",
     "quality/90",
     "quality/ssim:85",
-    "q/ssim:72.5",
     "size-limit/15k!",
     "size-limit/$(fsize)",
     "image/aHR0cDovL2EuZXhhbXBsZS94",
@@ -125,7 +124,17 @@ fn plans() -> impl Strategy<Value = String> {
         let at = |token: &str| TOKENS.iter().position(|known| *known == token).expect("a token of the table");
         TOKENS[at(from)..=at(to)].to_vec()
     };
-    let view = vec!["w/200", "h/300", "q/75", "q/80!", "format/jpeg", "interlace/1", "colors/16", "ignore-error/1"];
+    let view = vec![
+        "w/200",
+        "h/300",
+        "q/75",
+        "q/80!",
+        "q/ssim:72.5",
+        "format/jpeg",
+        "interlace/1",
+        "colors/16",
+        "ignore-error/1",
+    ];
     let without_heic =
         |tokens: Vec<&'static str>| tokens.into_iter().filter(|token| *token != "format/heic").collect::<Vec<_>>();
     let mogr = without_heic(from_to("auto-orient", "size-limit/$(fsize)"));
@@ -136,7 +145,7 @@ fn plans() -> impl Strategy<Value = String> {
     let tiled = [text.clone(), from_to("rotate/30", "resize/1.5")].concat();
     let stage = prop_oneof![
         fop("imageView2/3", view),
-        fop("imageView/2", vec!["w/200", "h/300", "q/75", "format/jpeg"]),
+        fop("imageView/2", vec!["w/200", "h/300", "q/75", "q/ssim:90.0", "format/jpeg"]),
         fop("imageMogr2", mogr.clone()),
         fop("imageMogr/v2", mogr),
         fop("watermark/1/image/aHR0cDovL2EuZXhhbXBsZS94", image),
