@@ -1,0 +1,129 @@
+"""What `run` runs, inside its own environment of Python."""
+
+import argparse
+import json
+import pathlib
+import sys
+import time
+
+import install
+import jobs as table_of_jobs
+import measure
+import photos
+import scores
+import table
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1] / "target" / "peers"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="benches/peers/run", description="Measures mogr beside its peers.")
+    parser.add_argument("--photos", metavar="DIR", help="photographs to use instead of those of Debian's packages")
+    parser.add_argument("--jobs", metavar="NAME,…", help="only these (see --list)")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds-per-visit", type=float, default=2.0)
+    parser.add_argument("--only-scores", action="store_true", help="no rounds: scores and bytes alone")
+    parser.add_argument("--list", action="store_true", help="print the names of the jobs")
+    return parser.parse_args()
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+class Run:
+    def __init__(self, options):
+        self.options = options
+        self.programs = install.Programs(ROOT)
+        self.modules = self.programs.sharp()
+        self.runner = self.programs.runner()
+        self.scorer = scores.Scorer(ROOT, self.programs.scorer() / "score")
+        self.photographs = photos.Photographs(ROOT, options.photos)
+        self.work = ROOT / "work"
+        self.work.mkdir(exist_ok=True)
+        self.logo = self.work / "logo.png"
+        photos.logo(self.logo)
+
+    def variants(self, job, files):
+        """Name and command of each: the first is what the others are compared with."""
+        for name, options in job.sharp:
+            yield name, ["node", HERE / "workers/sharp.js", self.spec(job, files, name, options)]
+        yield "Pillow", [sys.executable, HERE / "workers/pillow.py", self.spec(job, files, "Pillow", {})]
+        requests = job.requests(files)
+        pairs = [part for request in requests for part in (job.fops(request), request["source"])]
+        pictures = ["--picture", self.logo] if job.watermark else []
+        yield "mogr", [self.runner, "--threads", "2", *pictures, *pairs]
+
+    def spec(self, job, files, variant, options):
+        spec = self.work / f"{job.name}-{variant.replace(' ', '-')}.json"
+        spec.write_text(json.dumps(job.for_worker(files, self.logo, options)))
+        return spec
+
+    def job(self, job):
+        say(f"{job.name}: photographs")
+        files = self.photographs.group(job.group)
+        result = {"job": job, "variants": [], "failed": {}, "scores": {}, "raw": {}}
+        peers = []
+        try:
+            for name, command in self.variants(job, files):
+                self.start(job, files, name, command, peers, result)
+            result["variants"] = [peer.name for peer in peers]
+            if not self.options.only_scores:
+                tell = lambda text: say(f"{job.name}: {text}")
+                result["raw"] = measure.rounds(peers, self.options.rounds, self.options.seconds_per_visit, tell)
+        finally:
+            for peer in peers:
+                peer.close()
+        return result
+
+    def start(self, job, files, name, command, peers, result):
+        """Starts a peer, has it warm up on its results, and scores them; a peer that cannot is told of in the table."""
+        results = self.work / "results" / job.name / name.replace(" ", "-")
+        results.mkdir(parents=True, exist_ok=True)
+        for old in results.iterdir():
+            old.unlink()
+        environment = {"PEERS_MODULES": str(self.modules)}
+        try:
+            peer = measure.Peer(name, command, environment, self.work / f"{name.replace(' ', '-')}.log")
+            peer.ask(f"save {results}")
+        except measure.Failed as failure:
+            if name == job.sharp[0][0]:
+                raise
+            result["failed"][name] = str(failure)
+            return
+        peers.append(peer)
+        result["scores"][name] = self.scores(job, files, results)
+
+    def scores(self, job, files, results):
+        if not job.scored:
+            sizes = [file.stat().st_size for file in results.iterdir()]
+            return {"bytes": sum(sizes) / len(sizes)}
+        return self.scorer.group(job.name, job.requests(files), results, job.orient)
+
+    def notes(self, results):
+        groups = dict.fromkeys(result["job"].group for result in results)
+        return self.photographs.notes(groups)
+
+
+def main():
+    options = arguments()
+    known = {job.name: job for job in table_of_jobs.JOBS}
+    if options.list:
+        print("\n".join(f"{job.name:18}{job.title}" for job in known.values()))
+        return
+    wanted = options.jobs.split(",") if options.jobs else list(known)
+    if unknown := [name for name in wanted if name not in known]:
+        sys.exit(f"no such job: {', '.join(unknown)}; see --list")
+    run = Run(options)
+    results = [run.job(known[name]) for name in wanted]
+    print(f"{table.engine(results)}\n")
+    versions = run.programs.versions()
+    print("; ".join(f"{name} {version}" for name, version in versions.items()) + ".\n")
+    print("\n".join(f"- {note}" for note in run.notes(results)))
+    raw = [result | {"job": result["job"].name} for result in results]
+    report = {"time": time.strftime("%Y-%m-%d %H:%M"), "versions": versions, "options": vars(options), "results": raw}
+    (ROOT / "results.json").write_text(json.dumps(report, indent=1))
+
+
+main()
