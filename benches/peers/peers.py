@@ -11,6 +11,7 @@ import jobs as table_of_jobs
 import measure
 import photos
 import scores
+import servers
 import table
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -101,6 +102,12 @@ class Run:
             return {"bytes": sum(sizes) / len(sizes)}
         return self.scorer.group(job.name, job.requests(files), results, job.orient)
 
+    def servers(self, jobs):
+        if not jobs:
+            return []
+        bench = servers.Bench(ROOT, self.programs, self.scorer, self.photographs, self.options)
+        return [bench.job(job, say) for job in jobs]
+
     def notes(self, results):
         groups = dict.fromkeys(result["job"].group for result in results)
         return self.photographs.notes(groups)
@@ -108,20 +115,28 @@ class Run:
 
 def main():
     options = arguments()
-    known = {job.name: job for job in table_of_jobs.JOBS}
+    engine_jobs = {job.name: job for job in table_of_jobs.JOBS}
+    server_jobs = {job.name: job for job in servers.JOBS}
+    known = engine_jobs | server_jobs
     if options.list:
-        print("\n".join(f"{job.name:18}{job.title}" for job in known.values()))
+        print("\n".join(f"{job.name:20}{job.title}" for job in known.values()))
         return
     wanted = options.jobs.split(",") if options.jobs else list(known)
     if unknown := [name for name in wanted if name not in known]:
         sys.exit(f"no such job: {', '.join(unknown)}; see --list")
     run = Run(options)
-    results = [run.job(known[name]) for name in wanted]
-    print(f"{table.engine(results)}\n")
+    of_engine = [run.job(engine_jobs[name]) for name in wanted if name in engine_jobs]
+    if of_engine:
+        print(f"Two workers on two cores, in one process; the sum of two processes for Pillow.\n\n{table.engine(of_engine)}\n")
+    of_servers = run.servers([server_jobs[name] for name in wanted if name in server_jobs])
+    if of_servers:
+        print(f"Whole servers over HTTP, {servers.CONNECTIONS} clients, widths {servers.WIDTHS.start} to "
+              f"{servers.WIDTHS.stop - 1}, scores at {servers.SCORED_WIDTH}.\n\n{servers.render(of_servers)}\n")
     versions = run.programs.versions()
-    print("; ".join(f"{name} {version}" for name, version in versions.items()) + ".\n")
-    print("\n".join(f"- {note}" for note in run.notes(results)))
-    raw = [result | {"job": result["job"].name} for result in results]
+    print(f"{options.rounds} rounds of {options.seconds_per_visit:g} s a visit. "
+          + "; ".join(f"{name} {version}" for name, version in versions.items()) + ".\n")
+    print("\n".join(f"- {note}" for note in run.notes(of_engine + of_servers)))
+    raw = [result | {"job": result["job"].name} for result in of_engine + of_servers]
     report = {"time": time.strftime("%Y-%m-%d %H:%M"), "versions": versions, "options": vars(options), "results": raw}
     (ROOT / "results.json").write_text(json.dumps(report, indent=1))
 

@@ -166,13 +166,12 @@ def upright_srgb(path):
     return to_srgb(picture).convert("RGB")
 
 
-def to_srgb(picture):
-    """In sRGB by its profile, with relative colorimetric intent as the peers do; unchanged where it has none."""
+def to_srgb(picture, intent=ImageCms.Intent.RELATIVE_COLORIMETRIC):
+    """In sRGB by its profile; unchanged where it has none."""
     profile = picture.info.get("icc_profile")
     if not profile or picture.mode not in ("RGB", "CMYK"):
         return picture
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
     return ImageCms.profileToProfile(picture, source, SRGB, renderingIntent=intent, outputMode="RGB")
 
 

@@ -6,12 +6,14 @@ import subprocess
 import tempfile
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from photos import to_srgb
 
 REFERENCES = ("linear", "gamma")  # light that the reference was resampled in
 TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
+# How colours come from CMYK. Peers differ, and each is held against the one that it is nearer to.
+INTENTS = {"relative": ImageCms.Intent.RELATIVE_COLORIMETRIC, "perceptual": ImageCms.Intent.PERCEPTUAL}
 GROUND = 0.5  # what transparent pictures are laid on, as a coded value
 
 
@@ -40,7 +42,11 @@ class Scorer:
         with tempfile.TemporaryDirectory() as folder:
             decoded = pathlib.Path(folder) / "result.png"
             picture.save(decoded, compress_level=1)
-            return {light: self.score(self.reference(name, request, light, orient), decoded) for light in REFERENCES}
+            return max((self.against(name, request, decoded, orient, intent) for intent in intents(request)), key=worst)
+
+    def against(self, name, request, decoded, orient, intent):
+        references = {light: self.reference(name, request, light, orient, intent) for light in REFERENCES}
+        return {light: self.score(reference, decoded) for light, reference in references.items()}
 
     def score(self, reference, decoded):
         done = subprocess.run([self.program, reference, decoded], capture_output=True, text=True)
@@ -48,24 +54,33 @@ class Scorer:
             raise ValueError(done.stderr.strip())
         return float(done.stdout.split("\t")[0])
 
-    def reference(self, name, request, light, orient):
+    def reference(self, name, request, light, orient, intent):
         size = f"{request['width']}x{request['height']}"
-        label = f"{pathlib.Path(request['source']).stem}-{size}"
+        label = f"{pathlib.Path(request['source']).stem}-{size}-{intent}"
         files = {light: self.folder / name / f"{label}-{light}.ppm" for light in REFERENCES}
         if not all(file.exists() for file in files.values()):
             files[light].parent.mkdir(parents=True, exist_ok=True)
-            source = full(request, orient)
+            source = full(request, orient, INTENTS[intent])
             for each, file in files.items():
                 write_ppm(file, reduced(source, (request["width"], request["height"]), each == "linear"))
         return files[light]
 
 
-def full(request, orient):
+def intents(request):
+    with Image.open(request["source"]) as source:
+        return tuple(INTENTS) if source.mode == "CMYK" else ("relative",)
+
+
+def worst(scores):
+    return min(scores.values())
+
+
+def full(request, orient, intent):
     """The source at full size in sRGB, turned and cut, as values from 0 to 1."""
     picture = Image.open(request["source"])
     if orient:
         picture = ImageOps.exif_transpose(picture)
-    picture = to_srgb(picture)
+    picture = to_srgb(picture, intent)
     if crop := request.get("crop"):
         picture = picture.crop((crop[0], crop[1], crop[0] + crop[2], crop[1] + crop[3]))
     if rotate := request.get("rotate"):
@@ -123,3 +138,8 @@ def on_ground(picture):
     picture = picture.convert("RGBA")
     ground = Image.new("RGBA", picture.size, (round(GROUND * 255),) * 3 + (255,))
     return Image.alpha_composite(ground, picture).convert("RGB")
+
+
+def size_of(file):
+    with Image.open(file) as picture:
+        return picture.size
