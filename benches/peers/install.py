@@ -60,7 +60,7 @@ class Programs:
         return {
             "sharp": sharp, "libvips": libraries["vips"], "mozjpeg of sharp": libraries["mozjpeg"],
             "node": first_line(["node", "--version"]), "Pillow": PIL.__version__,
-            "oximg": oximg_version(self.root), "rustc": first_line(["rustc", "--version"]),
+            "oximg": oximg_version(self.root), "rustc": first_line(["rustc", "--version"]).split()[1],
             "mogr": first_line(["git", "-C", self.repository, "describe", "--always", "--dirty"]),
             "cpu": cpu(), "cores": os.cpu_count(), "kernel": os.uname().release,
         }
