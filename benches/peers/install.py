@@ -24,7 +24,8 @@ class Programs:
     def oximg(self):
         program = self.root / "bin" / "oximg"
         if not program.exists():
-            cargo(["install", "oximg", "--version", OXIMG, "--root", self.root, "--target-dir", self.root / "build-oximg"])
+            build = self.root / "build-oximg"
+            cargo(["install", "oximg", "--version", OXIMG, "--root", self.root, "--target-dir", build])
         return program
 
     def scorer(self):

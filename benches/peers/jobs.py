@@ -26,6 +26,7 @@ class Job:
     count: int = 8  # photographs of the group that are used
     # Variants of sharp beside the first, which every ratio refers to.
     sharp: tuple = (("sharp", {}),)
+    settings: tuple = ("default",)  # of mogr's engine, as its runner names them
     # What mogr is held against: so many times each variant's throughput, this share of sharp's memory.
     goal_times: dict = dataclasses.field(default_factory=dict)
     goal_memory: float | None = None
@@ -74,8 +75,8 @@ class Job:
     def watermark_fop(self):
         encode = lambda text: base64.urlsafe_b64encode(text.encode()).decode()
         logo = f"image/{encode('http://example.com/logo.png')}/gravity/NorthWest/dx/0/dy/0"
-        # Sizes are in twentieths of a point at 96 dpi, so 36 pixels are 540.
-        text = f"text/{encode(TEXT)}/gravity/SouthEast/fontsize/540/fill/{encode('#ffffff')}/dissolve/80"
+        # Sizes are in twentieths of a pixel: 36 pixels, as the others are asked for.
+        text = f"text/{encode(TEXT)}/gravity/SouthEast/fontsize/720/fill/{encode('#ffffff')}/dissolve/80"
         return f"watermark/3/{logo}/{text}/format/jpg"
 
     def for_worker(self, files, logo, options):
@@ -101,7 +102,8 @@ JOBS = [
     Job("24mp-320", "24 MP JPEG → 320 JPEG q80", "24mp", 320, goal_times={"sharp": 2.3}, goal_memory=1 / 4),
     Job("12mp-1200", "12 MP JPEG → 1200 JPEG", "12mp", 1200, goal_times={"sharp": 1.7}, goal_memory=1 / 4),
     Job("2mp-600", "2 MP JPEG → 600 JPEG", "2mp", 600, goal_times={"sharp": 2.8}, goal_memory=1 / 4),
-    Job("progressive-320", "progressive 12 MP → 320", "progressive", 320, goal_times={"sharp": 15}, goal_memory=1 / 8),
+    Job("progressive-320", "progressive 12 MP → 320", "progressive", 320,
+        goal_times={"sharp": 15}, goal_memory=1 / 8),
     Job("12mp-webp", "12 MP JPEG → 800 WebP", "12mp", 800, "webp", sharp=(SHARP, EFFORT_2),
         goal_times={"sharp": 2.2, "sharp effort 2": 1.4}, goal_memory=1 / 4, goal_bytes_percent=0),
     Job("rgba-png", "4 MP RGBA PNG → 800 PNG", "rgba", 800, "png", sharp=(SHARP, ADAPTIVE),
@@ -119,7 +121,7 @@ JOBS = [
     Job("444-1200", "12 MP 4:4:4 → 1200 JPEG", "444", 1200),
     Job("cmyk-600", "2 MP CMYK with profile → 600 JPEG", "cmyk", 600),
     Job("p3-600", "2 MP Display P3, kept → 600 JPEG", "p3", 600, keep_profile=True),
-    Job("small-500", "≤1 MP JPEG → 500", "small", 500),
-    Job("mid-500", "2–4 MP JPEG → 500", "mid", 500),
-    Job("large-500", "12–24 MP JPEG → 500", "large", 500),
+    Job("small-500", "≤1 MP JPEG → 500", "small", 500, settings=("default", "linear")),
+    Job("mid-500", "2–4 MP JPEG → 500", "mid", 500, settings=("default", "linear")),
+    Job("large-500", "12–24 MP JPEG → 500", "large", 500, settings=("default", "linear")),
 ]

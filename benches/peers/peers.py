@@ -54,7 +54,9 @@ class Run:
         requests = job.requests(files)
         pairs = [part for request in requests for part in (job.fops(request), request["source"])]
         pictures = ["--picture", self.logo] if job.watermark else []
-        yield "mogr", [self.runner, "--threads", "2", *pictures, *pairs]
+        for setting in job.settings:
+            name = "mogr" if setting == "default" else f"mogr {setting}"
+            yield name, [self.runner, "--threads", "2", "--setting", setting, *pictures, *pairs]
 
     def spec(self, job, files, variant, options):
         spec = self.work / f"{job.name}-{variant.replace(' ', '-')}.json"
@@ -127,7 +129,8 @@ def main():
     run = Run(options)
     of_engine = [run.job(engine_jobs[name]) for name in wanted if name in engine_jobs]
     if of_engine:
-        print(f"Two workers on two cores, in one process; the sum of two processes for Pillow.\n\n{table.engine(of_engine)}\n")
+        print("Two workers on two cores, in one process; the sum of two processes for Pillow.\n")
+        print(f"{table.engine(of_engine)}\n")
     of_servers = run.servers([server_jobs[name] for name in wanted if name in server_jobs])
     if of_servers:
         print(f"Whole servers over HTTP, {servers.CONNECTIONS} clients, widths {servers.WIDTHS.start} to "

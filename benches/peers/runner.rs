@@ -70,11 +70,9 @@ impl Arguments {
                 "--threads" => read.threads = value.parse()?,
                 "--setting" => read.setting.clone_from(value),
                 "--picture" => read.pictures.push(load(value)?),
-                fops => read.requests.push(Request {
-                    plan: Plan::parse(fops)?,
-                    source: load(value)?,
-                    path: value.into(),
-                }),
+                fops => {
+                    read.requests.push(Request { plan: Plan::parse(fops)?, source: load(value)?, path: value.into() })
+                }
             }
         }
         if read.threads == 0 || read.requests.is_empty() {
@@ -119,7 +117,8 @@ fn serve(arguments: &[String]) -> Result<(), Failure> {
         let line = line?;
         let answer = match line.split_once(' ') {
             Some(("run", seconds)) => {
-                let (iterations, seconds) = passes(&engine, &arguments, Duration::try_from_secs_f64(seconds.parse()?)?)?;
+                let (iterations, seconds) =
+                    passes(&engine, &arguments, Duration::try_from_secs_f64(seconds.parse()?)?)?;
                 serde_json::json!({
                     "iterations": iterations,
                     "seconds": seconds,
