@@ -196,6 +196,26 @@ impl ColorModel {
     }
 }
 
+/// How a JPEG that the reduced decoder reads is sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// Stored size in pixels.
+    pub size: Size,
+    /// Coefficients come in many scans: only the mean of each block is to be had without them all.
+    pub progressive: bool,
+    /// Y alone.
+    pub gray: bool,
+    /// How many times coarser chroma is than luma, across and down.
+    pub chroma: (u32, u32),
+}
+
+impl Sampling {
+    /// Pixels a sample across and down, of plane `index` (0 is Y).
+    pub const fn ratio(self, index: usize) -> (u32, u32) {
+        if index == 0 { (1, 1) } else { self.chroma }
+    }
+}
+
 /// What a file's header says, read without decoding pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -215,6 +235,10 @@ pub struct Header {
     pub bytes: u64,
     /// Quality estimated from the quantisation tables; JPEG only, 1–100.
     pub jpeg_quality: Option<u8>,
+    /// How its planes are sampled; JPEG only, where the reduced decoder reads it.
+    pub sampling: Option<Sampling>,
+    /// Whether the file has a colour profile; known of JPEG only, else `true`.
+    pub may_have_profile: bool,
 }
 
 impl Header {

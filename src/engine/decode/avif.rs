@@ -114,6 +114,8 @@ impl<'a> Decoder<'a> {
             has_alpha,
             bytes: bytes.len() as u64,
             jpeg_quality: None,
+            sampling: None,
+            may_have_profile: true,
         }
     }
 

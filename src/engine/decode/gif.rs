@@ -39,6 +39,8 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         has_alpha,
         bytes: bytes.len() as u64,
         jpeg_quality: None,
+        sampling: None,
+        may_have_profile: true,
     })
 }
 

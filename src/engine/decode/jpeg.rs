@@ -4,7 +4,7 @@ use turbojpeg_sys as tj;
 
 use super::jpeg_markers::{FrameHeader, Markers, has_end};
 use super::turbo::{Complaint, Turbo, channels};
-use super::{broken, jpeg_quality, unsupported};
+use super::{broken, jpeg_quality, reduced, unsupported};
 use crate::engine::image::{ColorModel, Format, Frame, Header, Layout};
 use crate::engine::limits::{Cancel, Limits};
 use crate::engine::{Error, color, metadata};
@@ -26,15 +26,19 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
     let markers = Markers::read(bytes)?;
     let frame = markers.frame.ok_or_else(|| broken(Format::Jpeg, "it has no frame header"))?;
     check_coding(frame)?;
+    let color_model = color_model(frame, &markers)?;
+    let in_planes = matches!(color_model, ColorModel::Ycbcr | ColorModel::Gray);
     Ok(Header {
         format: Format::Jpeg,
         size: Size::new(u32::from(frame.width), u32::from(frame.height)),
         orientation: markers.exif.and_then(metadata::orientation),
         frames: 1,
-        color_model: color_model(frame, &markers)?,
+        color_model,
         has_alpha: false,
         bytes: bytes.len() as u64,
         jpeg_quality: jpeg_quality::estimate(&markers.tables),
+        sampling: if in_planes { reduced::sampling(bytes) } else { None },
+        may_have_profile: markers.has_icc(),
     })
 }
 

@@ -73,6 +73,11 @@ impl<'a> Markers<'a> {
         (!profile.is_empty()).then_some(profile)
     }
 
+    /// Whether there is an ICC profile, or a part of one.
+    pub(in crate::engine) fn has_icc(&self) -> bool {
+        !self.icc_parts.is_empty()
+    }
+
     fn take(&mut self, marker: u8, segment: &'a [u8]) -> Result<(), Error> {
         match marker {
             0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF if self.frame.is_none() => {
@@ -130,7 +135,7 @@ pub(in crate::engine) fn has_end(jpeg: &[u8], scan: usize) -> bool {
 
 /// Natural position of each coefficient in zigzag order (T.81, figure A.6).
 #[rustfmt::skip]
-const ZIGZAG: [u8; 64] = [
+pub(in crate::engine) const ZIGZAG: [u8; 64] = [
      0,  1,  8, 16,  9,  2,  3, 10, 17, 24, 32, 25, 18, 11,  4,  5,
     12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,  6,  7, 14, 21, 28,
     35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
@@ -142,7 +147,7 @@ fn cut_short(at: usize) -> Error {
 }
 
 /// The next marker at or after `at`, and the offset behind it. Skips stray bytes, as libjpeg does.
-fn next_marker(jpeg: &[u8], at: usize) -> Option<(u8, usize)> {
+pub(in crate::engine) fn next_marker(jpeg: &[u8], at: usize) -> Option<(u8, usize)> {
     let mut at = at;
     loop {
         at += jpeg.get(at..)?.iter().position(|byte| *byte == 0xFF)?;
@@ -155,7 +160,7 @@ fn next_marker(jpeg: &[u8], at: usize) -> Option<(u8, usize)> {
 }
 
 /// The body of the segment whose length field stands at `at`.
-fn segment(jpeg: &[u8], at: usize) -> Option<&[u8]> {
+pub(in crate::engine) fn segment(jpeg: &[u8], at: usize) -> Option<&[u8]> {
     let length = usize::from(u16::from_be_bytes([*jpeg.get(at)?, *jpeg.get(at + 1)?]));
     jpeg.get(at + 2..at.checked_add(length)?)
 }

@@ -15,6 +15,10 @@ mod jpeg_quality;
 pub(in crate::engine) mod png;
 pub(in crate::engine) mod psd;
 pub(in crate::engine) mod raster;
+#[cfg(feature = "fuzzing")]
+pub mod reduced;
+#[cfg(not(feature = "fuzzing"))]
+pub(in crate::engine) mod reduced;
 pub(in crate::engine) mod riff;
 pub(in crate::engine) mod turbo;
 mod webp;
@@ -56,9 +60,9 @@ pub fn probe(bytes: &[u8]) -> Result<Header, Error> {
     }
 }
 
-/// Size of the frame that [`still`] returns at `eighths`/8: JPEG scales, other formats do not.
-pub fn scaled_size(header: &Header, eighths: u8) -> Size {
-    if header.format == Format::Jpeg { scaled(header.size, eighths) } else { header.size }
+/// Size of what [`still`] decodes of `size` at `eighths`/8: JPEG scales, other formats do not.
+pub fn scaled_size(format: Format, size: Size, eighths: u8) -> Size {
+    if format == Format::Jpeg { scaled(size, eighths) } else { size }
 }
 
 /// The first frame, as stored (not turned by its orientation); of an animation the first composited canvas.

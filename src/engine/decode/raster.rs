@@ -35,6 +35,8 @@ pub(super) fn probe(bytes: &[u8], format: Format) -> Result<Header, Error> {
         has_alpha: decoder.color_type().has_alpha(),
         bytes: bytes.len() as u64,
         jpeg_quality: None,
+        sampling: None,
+        may_have_profile: true,
     })
 }
 

@@ -40,6 +40,8 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         has_alpha: features.has_alpha,
         bytes: bytes.len() as u64,
         jpeg_quality: None,
+        sampling: None,
+        may_have_profile: true,
     })
 }
 
