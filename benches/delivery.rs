@@ -7,8 +7,10 @@ use bytes::Bytes;
 use divan::Bencher;
 use mogr::cache::Origin;
 use mogr::engine::image::{Frame, Header, Layout};
+use mogr::engine::light::Light;
 use mogr::engine::limits::{Cancel, Limits};
 use mogr::engine::metadata::Metadata;
+use mogr::engine::program::Rendering;
 use mogr::engine::{decode, encode, resolve, run};
 use mogr::geometry::Size;
 use mogr::plan::Plan;
@@ -43,7 +45,8 @@ static PHOTO: LazyLock<Bytes> = LazyLock::new(|| {
     let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos/lake.jpg")).expect("an example");
     let header = decode::probe(&file).expect("an image");
     let frame = decode::still(&file, &header, 8, &Limits::default(), &Cancel::default()).expect("a picture");
-    let large = mogr::engine::op::resize::resize(frame, Size::new(4000, 3000));
+    let large = mogr::engine::op::resize::resize(frame, Size::new(4000, 3000), Light::Gamma, &Cancel::default())
+        .expect("nobody cancels");
     let mut state = 1_u32;
     let mut grain = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -86,7 +89,7 @@ fn probe(bencher: Bencher) {
 #[divan::bench(args = TRANSFORMS)]
 fn resolve(bencher: Bencher, fops: &str) {
     let (plan, header, limits) = (plan(fops), header(), Limits::default());
-    bencher.bench(|| resolve::resolve(divan::black_box(&plan), &header, &[], &limits));
+    bencher.bench(|| resolve::resolve(divan::black_box(&plan), &header, &[], &limits, Rendering::default()));
 }
 
 /// Identify (a stat of the source, a hash) and find the result in memory.
@@ -122,6 +125,6 @@ fn transformer(folder: &std::path::Path) -> Transformer {
 #[divan::bench(args = TRANSFORMS, sample_count = 10)]
 fn transform(bencher: Bencher, fops: &str) {
     let (photo, limits) = (PHOTO.clone(), Limits::default());
-    let program = resolve::resolve(&plan(fops), &header(), &[], &limits).expect("a program");
+    let program = resolve::resolve(&plan(fops), &header(), &[], &limits, Rendering::default()).expect("a program");
     bencher.bench(|| run::run(&program, &photo, &[], &limits, &Cancel::default(), &mut |_| {}).expect("a result"));
 }

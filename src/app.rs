@@ -59,6 +59,7 @@ pub fn transformer(config: &Config) -> anyhow::Result<Transformer> {
         source_bytes: config.limits.source_bytes,
         picture_bytes: config.fetch.max_bytes,
         limits: config.limits.image.clone(),
+        rendering: config.images,
         workers: config.limits.workers.get(),
         queue: config.limits.queue.get(),
         deadline: config.limits.time,

@@ -259,6 +259,68 @@ pub enum Orientation {
 }
 
 impl Orientation {
+    /// The orientation whose upright picture has its columns where the stored one has rows (`transposes`), of which the stored
+    /// columns or rows run backwards.
+    pub const fn from_parts(transposes: bool, columns_backwards: bool, rows_backwards: bool) -> Self {
+        match (transposes, columns_backwards, rows_backwards) {
+            (false, false, false) => Self::TopLeft,
+            (false, true, false) => Self::TopRight,
+            (false, true, true) => Self::BottomRight,
+            (false, false, true) => Self::BottomLeft,
+            (true, false, false) => Self::LeftTop,
+            (true, false, true) => Self::RightTop,
+            (true, true, true) => Self::RightBottom,
+            (true, true, false) => Self::LeftBottom,
+        }
+    }
+
+    /// Whether stored columns run against their upright counterparts (columns, or rows where it transposes).
+    pub const fn columns_backwards(self) -> bool {
+        matches!(self, Self::TopRight | Self::BottomRight | Self::RightBottom | Self::LeftBottom)
+    }
+
+    /// Whether stored rows run against their upright counterparts.
+    pub const fn rows_backwards(self) -> bool {
+        matches!(self, Self::BottomRight | Self::BottomLeft | Self::RightTop | Self::RightBottom)
+    }
+
+    /// A clockwise turn by `turns` times 90 degrees, as an orientation that undoing comes to it.
+    pub const fn quarter_turns(turns: u16) -> Self {
+        match turns % 4 {
+            0 => Self::TopLeft,
+            1 => Self::RightTop,
+            2 => Self::BottomRight,
+            _ => Self::LeftBottom,
+        }
+    }
+
+    /// Turning upright by `self` and the result by `next`, in one.
+    #[must_use]
+    pub const fn then(self, next: Self) -> Self {
+        let (columns, rows) = if self.transposes() {
+            (next.rows_backwards(), next.columns_backwards())
+        } else {
+            (next.columns_backwards(), next.rows_backwards())
+        };
+        Self::from_parts(
+            self.transposes() != next.transposes(),
+            self.columns_backwards() != columns,
+            self.rows_backwards() != rows,
+        )
+    }
+
+    /// Where a rectangle of the upright picture lies in the stored one of size `stored`. It must lie inside.
+    pub const fn to_stored(self, rect: Rect, stored: Size) -> Rect {
+        let (x, y, size) = if self.transposes() {
+            (rect.y, rect.x, Size::new(rect.size.height, rect.size.width))
+        } else {
+            (rect.x, rect.y, rect.size)
+        };
+        let x = if self.columns_backwards() { stored.width - x - size.width } else { x };
+        let y = if self.rows_backwards() { stored.height - y - size.height } else { y };
+        Rect { x, y, size }
+    }
+
     /// All orientations in the order of their EXIF values.
     pub const ALL: [Self; 8] = [
         Self::TopLeft,
@@ -277,7 +339,7 @@ impl Orientation {
     }
 
     /// Whether applying it exchanges width and height.
-    pub fn transposes(self) -> bool {
+    pub const fn transposes(self) -> bool {
         self as u32 >= Self::LeftTop as u32
     }
 

@@ -16,13 +16,13 @@
 //! traces it at length.
 //!
 //! ```
-//! use mogr::engine::{decode, limits::{Cancel, Limits}, resolve, run};
+//! use mogr::engine::{decode, limits::{Cancel, Limits}, program::Rendering, resolve, run};
 //! use mogr::plan::Plan;
 //!
 //! let source = bytes::Bytes::from_static(include_bytes!("../examples/photos/logo.png"));
 //! let plan = Plan::parse("imageView2/2/w/100|imageInfo")?;
 //! let limits = Limits::default();
-//! let program = resolve::resolve(&plan, &decode::probe(&source)?, &[], &limits)?;
+//! let program = resolve::resolve(&plan, &decode::probe(&source)?, &[], &limits, Rendering::default())?;
 //! let output = run::run(&program, &source, &[], &limits, &Cancel::default(), &mut |_| {})?;
 //! assert!(std::str::from_utf8(&output.body)?.contains(r#""width":100"#));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::cache::{CacheKey, Memory, Origin, ResultCache, Weigh};
 use crate::engine::image::Header;
 use crate::engine::limits::{Cancel, Limits};
-use crate::engine::program::Program;
+use crate::engine::program::{Program, Rendering};
 use crate::engine::resolve::resolve;
 use crate::engine::run::{Content, Output, Stage, run};
 use crate::engine::{self, decode};
@@ -24,7 +24,7 @@ use crate::plan::watermark::ImageRef;
 use crate::store::{self, Bucket, Buckets, Meta, Remote};
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
-const ENGINE_REVISION: &str = "1";
+const ENGINE_REVISION: &str = "2";
 
 /// Results whose searched quality is remembered: some 100 bytes each.
 const REMEMBERED_QUALITIES: u64 = 100_000;
@@ -139,6 +139,8 @@ pub struct Config {
     pub picture_bytes: u64,
     /// The engine's limits.
     pub limits: Limits,
+    /// How pictures are made where requests leave it open.
+    pub rendering: Rendering,
     /// Renders at once.
     pub workers: usize,
     /// Renders that may wait.
@@ -154,6 +156,7 @@ impl Default for Config {
             source_bytes: 64 << 20,
             picture_bytes: 64 << 20,
             limits: Limits::default(),
+            rendering: Rendering::default(),
             workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             queue: 256,
             deadline: Duration::from_secs(10),
@@ -196,7 +199,8 @@ impl Transformer {
         let (meta, pictures) = futures::future::join(source, self.picture_versions(bucket, &plan)).await;
         let meta = meta?;
         let canonical = plan.to_string();
-        let mut parts = vec![ENGINE_REVISION, bucket.name(), key, &meta.version, &canonical];
+        let rendering = format!("{:?}", self.config.rendering);
+        let mut parts = vec![ENGINE_REVISION, &rendering, bucket.name(), key, &meta.version, &canonical];
         parts.extend(pictures.iter().map(String::as_str));
         Ok(Identity {
             bucket: Arc::clone(bucket),
@@ -284,7 +288,7 @@ impl Transformer {
             let header = decode::probe(picture).map_err(|error| unusable(reference, error.kind(), &error))?;
             headers.push(header);
         }
-        Ok(resolve(plan, &header, &headers, &self.config.limits)?)
+        Ok(resolve(plan, &header, &headers, &self.config.limits, self.config.rendering)?)
     }
 
     async fn pictures(&self, bucket: &Arc<Bucket>, plan: &Plan) -> Result<Vec<Bytes>, Error> {

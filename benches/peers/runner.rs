@@ -9,7 +9,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use mogr::engine::light::Light;
 use mogr::engine::limits::{Cancel, Limits};
+use mogr::engine::program::{Rendering, Speed};
 use mogr::engine::run::{Content, Output};
 use mogr::engine::{decode, image, resolve, run};
 use mogr::plan::Plan;
@@ -71,7 +73,7 @@ impl Arguments {
                 "--setting" => read.setting.clone_from(value),
                 "--picture" => read.pictures.push(load(value)?),
                 fops => {
-                    read.requests.push(Request { plan: Plan::parse(fops)?, source: load(value)?, path: value.into() })
+                    read.requests.push(Request { plan: Plan::parse(fops)?, source: load(value)?, path: value.into() });
                 }
             }
         }
@@ -89,21 +91,28 @@ fn load(path: &str) -> Result<Bytes, Failure> {
 /// The engine, behind the only function that knows how it is called.
 struct Engine {
     limits: Limits,
+    rendering: Rendering,
 }
 
 impl Engine {
-    /// An engine with the named setting; it has only one so far.
+    /// An engine with the named setting: `default`, or a value of `resize` or `speed` in the configuration.
     fn new(setting: &str) -> Result<Self, Failure> {
-        match setting {
-            "default" => Ok(Self { limits: Limits::default() }),
-            other => Err(format!("this engine has no setting {other:?}").into()),
-        }
+        let default = Rendering::default();
+        let rendering = match setting {
+            "default" => default,
+            "gamma" => Rendering { light: Light::Gamma, ..default },
+            "linear" => Rendering { light: Light::Linear, ..default },
+            "fast" => Rendering { speed: Speed::Fast, ..default },
+            "best" => Rendering { speed: Speed::Best, ..default },
+            other => return Err(format!("this engine has no setting {other:?}").into()),
+        };
+        Ok(Self { limits: Limits::default(), rendering })
     }
 
     fn render(&self, request: &Request, pictures: &[Bytes]) -> Result<Output, Failure> {
         let header = decode::probe(&request.source)?;
         let pictures_headers = pictures.iter().map(|picture| decode::probe(picture)).collect::<Result<Vec<_>, _>>()?;
-        let program = resolve::resolve(&request.plan, &header, &pictures_headers, &self.limits)?;
+        let program = resolve::resolve(&request.plan, &header, &pictures_headers, &self.limits, self.rendering)?;
         Ok(run::run(&program, &request.source, pictures, &self.limits, &Cancel::default(), &mut |_| {})?)
     }
 }

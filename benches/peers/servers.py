@@ -145,7 +145,7 @@ class Bench:
         for name, profile in (("oximg", {}), ("oximg speed profile", SPEED_PROFILE)):
             settings = {"IMAGES_DIR": str(self.images), "OXIMG_BIND": "127.0.0.1", "OXIMG_OPTIONS_PREFIX": "/image"}
             yield name, lambda port: ["env", f"PORT={port}", oximg, "serve"], settings | profile, oximg_url
-        for name, setting in (("mogr", ""), (LINEAR, 'resize = "linear"\n')):
+        for name, setting in (("mogr", ""), (LINEAR, '[images]\nresize = "linear"\n')):
             if name == LINEAR and job.format != "jpeg":
                 continue
             yield name, lambda port, name=name, setting=setting: self.mogr_command(port, name, setting), {}, mogr_url

@@ -17,7 +17,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::auth::{Key, KeyRing};
+use crate::engine::light::Light;
 use crate::engine::limits::Limits;
+use crate::engine::program::{Rendering, Speed};
 use crate::settings::document::{Entry, Node, Raw};
 use crate::settings::mistake::Place;
 use crate::settings::value::{Refusal, Setting};
@@ -50,6 +52,9 @@ pub struct Config {
     pub cache: CacheConfig,
     /// What is refused.
     pub limits: LimitsConfig,
+    /// How pictures are made where requests leave it open: the keys `resize` (`gamma`, `mixed` or `linear`) and `speed`
+    /// (`fast`, `balanced` or `best`) of `[images]`. Default `mixed` and `balanced`.
+    pub images: Rendering,
     /// What fetches may reach.
     pub fetch: FetchConfig,
     /// Jobs. Checked, and not used yet.
@@ -147,6 +152,28 @@ impl Setting for Database {
         let scheme = ["sqlite:", "postgres://", "postgresql://"].into_iter().find(|it| url.expose().starts_with(*it));
         let refusal = || Refusal::new("is not a database", "write sqlite:PATH or postgres://HOST/DATABASE");
         Ok(Self { scheme: scheme.ok_or_else(refusal)?, url })
+    }
+}
+
+impl Setting for Light {
+    fn read(node: &Node) -> Result<Self, Refusal> {
+        match String::read(node)?.as_str() {
+            "linear" => Ok(Self::Linear),
+            "mixed" => Ok(Self::Mixed),
+            "gamma" => Ok(Self::Gamma),
+            _ => Err(Refusal::new("is no way to resize", "write gamma, mixed or linear")),
+        }
+    }
+}
+
+impl Setting for Speed {
+    fn read(node: &Node) -> Result<Self, Refusal> {
+        match String::read(node)?.as_str() {
+            "fast" => Ok(Self::Fast),
+            "balanced" => Ok(Self::Balanced),
+            "best" => Ok(Self::Best),
+            _ => Err(Refusal::new("is no speed", "write fast, balanced or best")),
+        }
     }
 }
 

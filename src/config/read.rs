@@ -10,6 +10,7 @@ use super::{
 };
 use crate::auth::Key;
 use crate::engine::limits::Limits;
+use crate::engine::program::Rendering;
 use crate::settings::document::Node;
 use crate::settings::mistake::{Place, Report};
 use crate::settings::section::{Placed, Section};
@@ -77,6 +78,7 @@ fn read_config(mut root: Section<'_>, validate: &dyn Fn(&str) -> Result<(), Stri
         buckets: bucket::read_all(&mut root),
         cache: read_cache(root.section("cache")),
         limits: read_limits(root.section("limits")),
+        images: read_images(root.section("images")),
         fetch: read_fetch(root.section("fetch")),
         jobs: read_jobs(root.section("jobs")),
         dlcs: read_dlcs(root.section("dlcs"), &mut references),
@@ -137,6 +139,13 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
     };
     section.finish();
     config
+}
+
+fn read_images(mut section: Section<'_>) -> Rendering {
+    let default = Rendering::default();
+    let rendering = Rendering { light: section.or("resize", default.light), speed: section.or("speed", default.speed) };
+    section.finish();
+    rendering
 }
 
 fn read_fetch(mut section: Section<'_>) -> FetchConfig {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::engine::light::Light;
+use crate::engine::program::{Rendering, Speed};
 
 const NO_ENV: [(String, String); 0] = [];
 
@@ -114,6 +116,14 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn how_pictures_are_made() {
+    let config = good("[images]\nresize = \"linear\"\nspeed = \"best\"", &[]);
+    assert_eq!(config.images, Rendering { light: Light::Linear, speed: Speed::Best });
+    let config = good("", &[("MOGR_IMAGES__RESIZE", "gamma"), ("MOGR_IMAGES__SPEED", "fast")]);
+    assert_eq!(config.images, Rendering { light: Light::Gamma, speed: Speed::Fast });
+}
+
+#[test]
 fn nothing_configured() {
     let config = Config::load(None, NO_ENV).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
@@ -121,6 +131,7 @@ fn nothing_configured() {
     assert_eq!(config.cache, CacheConfig::default());
     assert_eq!(config.limits, LimitsConfig::default());
     assert_eq!(config.limits.queue.get(), 256);
+    assert_eq!(config.images, Rendering { light: Light::Mixed, speed: Speed::Balanced });
     assert_eq!(config.fetch, FetchConfig::default());
     assert!(config.buckets.is_empty() && config.keys.is_empty());
 }

@@ -5,15 +5,19 @@
 //! bytes, whatever the load or the number of threads.
 
 pub mod color;
+mod cost;
 pub mod decode;
 pub mod encode;
 pub mod image;
+pub mod light;
 pub mod limits;
 pub mod metadata;
 pub mod op;
+pub mod planes;
 pub mod program;
 pub mod resolve;
 pub mod run;
+pub mod view;
 
 use crate::error::ErrorKind;
 

@@ -5,6 +5,8 @@ use std::fmt;
 use super::decode;
 use super::encode::search;
 use super::image::Header;
+use super::light::Light;
+use super::planes;
 use crate::color::Color;
 use crate::geometry::{Orientation, Rect, Size};
 use crate::plan::image_mogr2::SizeLimit;
@@ -16,8 +18,13 @@ use crate::plan::watermark::{TextMark, TiledText};
 pub struct Program {
     /// The source's header.
     pub source: Header,
-    /// JPEG sources are decoded at this many eighths of their size (1, 2, 4 or 8).
+    /// How a still JPEG is loaded with its first steps done, as planes; where that fails, or for other sources, the whole
+    /// picture is decoded and all steps are done one by one.
+    pub planes: Option<PlanarStart>,
+    /// By the general decoder JPEG sources are decoded at this many eighths of their size (1, 2, 4 or 8).
     pub eighths: u8,
+    /// How pixels are averaged.
+    pub light: Light,
     /// Whether every frame is worked on and the result is animated; else only the first.
     pub animated: bool,
     /// What is done to each frame, in order, with exact sizes.
@@ -28,6 +35,43 @@ pub struct Program {
     pub size: Size,
     /// What it takes.
     pub cost: Cost,
+}
+
+/// The first steps of a program, done while the source is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanarStart {
+    /// What is loaded.
+    pub load: planes::Load,
+    /// How many steps that comes to.
+    pub steps: usize,
+    /// Whether nothing is left to do but to encode the planes as they are.
+    pub is_all: bool,
+}
+
+/// How pictures are made where requests leave it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rendering {
+    /// In which numbers pixels are averaged.
+    pub light: Light,
+    /// How much is decoded for a smaller result.
+    pub speed: Speed,
+}
+
+impl Default for Rendering {
+    fn default() -> Self {
+        Self { light: Light::Mixed, speed: Speed::Balanced }
+    }
+}
+
+/// How much of a JPEG is decoded for a smaller result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Speed {
+    /// As little as looks well.
+    Fast,
+    /// What cannot be told from everything.
+    Balanced,
+    /// Everything.
+    Best,
 }
 
 /// One operation with everything worked out.
@@ -170,9 +214,15 @@ pub struct Cost {
 }
 
 impl Program {
-    /// Size of a decoded frame.
+    /// Eighths of its stored size that a JPEG's luma is decoded at; 8 for other sources.
+    pub fn scale_eighths(&self) -> u8 {
+        self.planes.map_or(self.eighths, |start| start.load.eighths[0])
+    }
+
+    /// Size of what is decoded of a frame.
     pub fn decoded_size(&self) -> Size {
-        decode::scaled_size(&self.source, self.eighths)
+        let part = self.planes.map_or(self.source.size, |start| start.load.view.part.size);
+        decode::scaled_size(self.source.format, part, self.scale_eighths())
     }
 
     /// Number of frames that are worked on.

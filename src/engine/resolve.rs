@@ -4,15 +4,16 @@
 //! loads, how many frames are worked on, and a bound on memory. Limits refuse here; [`run`](super::run) only executes.
 
 use super::Error;
-use super::decode;
-use super::encode::score;
 use super::image::{Format, Header};
 use super::limits::Limits;
-use super::program::{Answer, Cost, ImageOutput, Keep, Program, Slim, Step};
+use super::planes;
+use super::program::{Answer, Cost, ImageOutput, Keep, PlanarStart, Program, Rendering, Slim, Step};
+use super::view::View;
+use super::{cost, decode, encode};
 use crate::color::Color;
 use crate::geometry::{Fit, Orientation, Rect, Size};
 use crate::plan::image_mogr2::{MogrOp, SizeLimit, rotated_canvas};
-use crate::plan::output::{FormatChoice, OutputFormat, OutputSettings, Quality};
+use crate::plan::output::{FormatChoice, OutputFormat, OutputSettings, Quality, QualityTarget};
 use crate::plan::watermark::{ImageMark, Mark, Paint, Watermark};
 use crate::plan::{Fop, ImageMogr2, Plan};
 
@@ -20,8 +21,14 @@ use crate::plan::{Fop, ImageMogr2, Plan};
 ///
 /// # Errors
 /// [`Error::Limit`] where a size would pass `limits`, [`Error::Argument`] where an operator does not fit the picture.
-pub fn resolve(plan: &Plan, header: &Header, pictures: &[Header], limits: &Limits) -> Result<Program, Error> {
-    let mut resolver = Resolver::new(header, pictures, limits);
+pub fn resolve(
+    plan: &Plan,
+    header: &Header,
+    pictures: &[Header],
+    limits: &Limits,
+    rendering: Rendering,
+) -> Result<Program, Error> {
+    let mut resolver = Resolver::new(header, pictures, limits, rendering);
     for (index, fop) in plan.fops.iter().enumerate() {
         resolver.fop(fop, index == 0)?;
     }
@@ -51,6 +58,7 @@ struct Resolver<'a> {
     header: &'a Header,
     pictures: &'a [Header],
     limits: &'a Limits,
+    rendering: Rendering,
     next_picture: usize,
     size: Size,
     /// Orientation that no operator has applied yet.
@@ -77,8 +85,9 @@ enum Kind {
 }
 
 impl<'a> Resolver<'a> {
-    fn new(header: &'a Header, pictures: &'a [Header], limits: &'a Limits) -> Self {
+    fn new(header: &'a Header, pictures: &'a [Header], limits: &'a Limits, rendering: Rendering) -> Self {
         Self {
+            rendering,
             header,
             pictures,
             limits,
@@ -340,10 +349,18 @@ impl<'a> Resolver<'a> {
         let animates = matches!(self.format, OutputFormat::Gif | OutputFormat::Webp);
         let animated = encoded && animates && self.header.is_animated();
         let eighths = decode_scale(self.header, &self.steps);
+        let planes = match &answer {
+            _ if animated => None,
+            Answer::Image(output) | Answer::Info(Some(output)) => self.planes(Some(output)),
+            Answer::Average => self.planes(None),
+            Answer::Info(None) | Answer::Exif => None,
+        };
         let size = self.size;
         let mut program = Program {
             source: self.header.clone(),
+            planes,
             eighths,
+            light: self.rendering.light,
             animated,
             steps: self.steps,
             answer,
@@ -356,8 +373,26 @@ impl<'a> Resolver<'a> {
         if program.animated {
             check_frames(self.header, self.limits)?;
         }
-        program.cost = cost(&program, self.pictures);
+        program.cost = cost::cost(&program, self.pictures);
         Ok(program)
+    }
+
+    /// How the reduced decoder begins, where it reads the source at the scale that is wanted.
+    fn planes(&self, output: Option<&ImageOutput>) -> Option<PlanarStart> {
+        let sampling = self.header.sampling?;
+        let (view, steps) = View::of(self.header.size, &self.steps);
+        let coarseness =
+            if steps == self.steps.len() { output.and_then(|output| self.coarseness(output)) } else { None };
+        let load = planes::Load::plan(sampling, view, coarseness.unwrap_or(1), self.rendering)?;
+        Some(PlanarStart { load, steps, is_all: coarseness.is_some() })
+    }
+
+    /// How many times coarser than luma the output's chroma is, where planes can be encoded as they are.
+    fn coarseness(&self, output: &ImageOutput) -> Option<u32> {
+        let QualityTarget::Fixed(quality) = output.quality else { return None };
+        let keeps_colors = output.keep.profile || !self.header.may_have_profile;
+        let coarseness = encode::chroma_coarseness(output.format, quality)?;
+        (output.size_limit.is_none() && keeps_colors).then_some(coarseness)
     }
 
     fn image_output(&self) -> ImageOutput {
@@ -385,33 +420,10 @@ fn decode_scale(header: &Header, steps: &[Step]) -> u8 {
         return 8;
     }
     let enough = |eighths: &u8| {
-        let scaled = decode::scaled_size(header, *eighths);
+        let scaled = decode::scaled_size(header.format, header.size, *eighths);
         scaled.width >= target.width.saturating_mul(2) && scaled.height >= target.height.saturating_mul(2)
     };
     [1, 2, 4].into_iter().find(enough).unwrap_or(8)
-}
-
-/// Bounds memory by the two largest neighbouring frames, in four bytes a pixel, plus pictures and the encoder's copy.
-fn cost(program: &Program, pictures: &[Header]) -> Cost {
-    const BYTES_PER_PIXEL: u64 = 4;
-    if program.is_header_only() {
-        return Cost { memory_bytes: program.source.bytes, pixels: 0 };
-    }
-    let mut size = program.decoded_size();
-    let mut pixels = size.area();
-    let mut peak = size.area();
-    for step in &program.steps {
-        let next = step.result_size(size);
-        peak = peak.max(size.area() + next.area());
-        pixels += size.area() + next.area();
-        size = next;
-    }
-    let marks: u64 = pictures.iter().map(|header| header.size.area()).sum();
-    let scoring = if program.is_scored() { score::memory_bytes(size) } else { 0 };
-    Cost {
-        memory_bytes: program.source.bytes + (peak + size.area() + marks) * BYTES_PER_PIXEL + scoring,
-        pixels: pixels.saturating_mul(u64::from(program.frames())),
-    }
 }
 
 #[cfg(test)]

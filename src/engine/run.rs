@@ -4,9 +4,11 @@ use bytes::Bytes;
 
 use super::encode::search::{self, Found, Goal};
 use super::image::{Format, Frame, Header, Layout};
+use super::light::Light;
 use super::limits::{Cancel, Limits};
 use super::metadata::{self, Metadata};
 use super::op::{average, blur, canvas, composite, crop, resize, rotate, round, sharpen, text};
+use super::planes::Planes;
 use super::program::{Answer, ImageOutput, Program, Slim, Step};
 use super::{Error, color, decode, encode};
 use crate::geometry::Size;
@@ -135,6 +137,9 @@ impl Job<'_> {
         let painter = Painter::prepare(self.program, pictures, self.limits, self.cancel)?;
         let found = if self.program.animated {
             Found { file: self.animation(&painter, &settings)?, quality: None }
+        } else if let Some(planes) = self.finished_planes()? {
+            (self.stage)(Stage::Encode);
+            Found { file: self.encode_planes(&planes, output, &settings)?, quality: None }
         } else {
             let frame = self.still(&painter, Some(&settings))?;
             (self.stage)(Stage::Encode);
@@ -143,13 +148,42 @@ impl Job<'_> {
         Ok(self.within_limit(output, found))
     }
 
+    fn encode_planes(
+        &self,
+        planes: &Planes,
+        output: &ImageOutput,
+        settings: &encode::Settings,
+    ) -> Result<Vec<u8>, Error> {
+        let Some(slim) = output.slim else { return encode::planes(planes, settings) };
+        let slimmed = encode::planes(planes, &slim_settings(settings, slim, self.program.source.jpeg_quality))?;
+        let before = if slim.of_source { self.source.to_vec() } else { encode::planes(planes, settings)? };
+        Ok(if slimmed.len() < before.len() { slimmed } else { before })
+    }
+
+    /// The result as planes, where decoding already makes it.
+    fn finished_planes(&mut self) -> Result<Option<Planes>, Error> {
+        let Some(start) = self.program.planes.filter(|start| start.is_all) else { return Ok(None) };
+        (self.stage)(Stage::Decode);
+        start.load.run(self.source, self.program.light, self.cancel)
+    }
+
     /// The decoded first frame after all steps, for a result with these settings or, without, in sRGB.
     fn still(&mut self, painter: &Painter, settings: Option<&encode::Settings>) -> Result<Frame, Error> {
         (self.stage)(Stage::Decode);
-        let header = &self.program.source;
-        let frame = decode::still(self.source, header, self.program.eighths, self.limits, self.cancel)?;
+        let (frame, done) = self.loaded()?;
         (self.stage)(Stage::Ops);
-        painter.paint(self.in_result_space(frame, settings)?, self.cancel)
+        painter.paint(self.in_result_space(frame, settings)?, done, self.cancel)
+    }
+
+    /// The first frame, and how many steps were done while it was decoded.
+    fn loaded(&self) -> Result<(Frame, usize), Error> {
+        let Program { source, planes, light, eighths, .. } = self.program;
+        if let Some(start) = planes.filter(|start| !start.is_all)
+            && let Some(planes) = start.load.run(self.source, *light, self.cancel)?
+        {
+            return Ok((planes.into_frame(), start.steps));
+        }
+        Ok((decode::still(self.source, source, *eighths, self.limits, self.cancel)?, 0))
     }
 
     /// The frame in the colour space of the result: its own where the result carries the profile, else sRGB.
@@ -175,7 +209,7 @@ impl Job<'_> {
             (self.stage)(Stage::Decode);
             let Some((frame, delay)) = frames.next_frame()? else { break };
             (self.stage)(Stage::Ops);
-            let frame = painter.paint(self.in_result_space(frame, Some(settings))?, self.cancel)?;
+            let frame = painter.paint(self.in_result_space(frame, Some(settings))?, 0, self.cancel)?;
             (self.stage)(Stage::Encode);
             writer.push(&frame, delay)?;
         }
@@ -313,6 +347,7 @@ fn slim_settings(settings: &encode::Settings, slim: Slim, source_quality: Option
 
 /// A program's steps with their pictures and texts ready, to be applied to every frame.
 struct Painter<'a> {
+    light: Light,
     steps: Vec<Prepared<'a>>,
 }
 
@@ -331,17 +366,18 @@ impl<'a> Painter<'a> {
         let mut steps = Vec::with_capacity(program.steps.len());
         for step in &program.steps {
             cancel.check()?;
-            steps.push(prepare(step, size, pictures, limits, cancel)?);
+            steps.push(prepare(step, size, program.light, pictures, limits, cancel)?);
             size = step.result_size(size);
         }
-        Ok(Self { steps })
+        Ok(Self { light: program.light, steps })
     }
 
-    fn paint(&self, mut frame: Frame, cancel: &Cancel) -> Result<Frame, Error> {
-        for step in &self.steps {
+    /// Does all steps but the first `done`.
+    fn paint(&self, mut frame: Frame, done: usize, cancel: &Cancel) -> Result<Frame, Error> {
+        for step in &self.steps[done..] {
             cancel.check()?;
             frame = match step {
-                Prepared::Step(step) => apply(step, frame),
+                Prepared::Step(step) => apply(step, frame, self.light, cancel)?,
                 Prepared::Over { mark, at, dissolve_percent } => {
                     composite::over(&mut frame, mark, *at, *dissolve_percent);
                     frame
@@ -361,13 +397,14 @@ impl<'a> Painter<'a> {
 fn prepare<'a>(
     step: &'a Step,
     size: Size,
+    light: Light,
     pictures: &[Bytes],
     limits: &Limits,
     cancel: &Cancel,
 ) -> Result<Prepared<'a>, Error> {
     let load = |picture: usize, size| {
         let bytes = pictures.get(picture).ok_or(Error::NotAnImage)?;
-        mark(bytes, size, limits, cancel)
+        mark(bytes, size, light, limits, cancel)
     };
     Ok(match step {
         Step::Mark { picture, size, at, dissolve_percent } => {
@@ -394,7 +431,7 @@ fn prepare<'a>(
 const TEXT_LIMIT: Size = Size::new(9_999, 9_999);
 
 /// A picture to paint: upright, in sRGB, at the size it is painted at.
-fn mark(bytes: &Bytes, size: Size, limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
+fn mark(bytes: &Bytes, size: Size, light: Light, limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
     let header = decode::probe(bytes)?;
     let mut frame = decode::still(bytes, &header, 8, limits, cancel)?;
     if let Some(profile) = metadata::read(bytes, &header).icc {
@@ -403,13 +440,13 @@ fn mark(bytes: &Bytes, size: Size, limits: &Limits, cancel: &Cancel) -> Result<F
     if let Some(orientation) = header.orientation {
         frame = rotate::orient(frame, orientation);
     }
-    Ok(resize::resize(frame, size))
+    resize::resize(frame, size, light, cancel)
 }
 
-fn apply(step: &Step, frame: Frame) -> Frame {
-    match *step {
+fn apply(step: &Step, frame: Frame, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
+    Ok(match *step {
         Step::Orient(orientation) => rotate::orient(frame, orientation),
-        Step::Resize(size) => resize::resize(frame, size),
+        Step::Resize(size) => resize::resize(frame, size, light, cancel)?,
         Step::Crop(rect) => crop::crop(frame, rect),
         Step::Rotate { degrees, canvas, background } => {
             if degrees % 90 == 0 {
@@ -424,5 +461,5 @@ fn apply(step: &Step, frame: Frame) -> Frame {
         Step::RoundCorners { radius_x, radius_y } => round::round_corners(frame, radius_x, radius_y),
         // Prepared before the first frame.
         Step::Mark { .. } | Step::TileMark { .. } | Step::Text(_) | Step::TiledText(_) => frame,
-    }
+    })
 }

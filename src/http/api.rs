@@ -75,7 +75,7 @@ fn describe(target: &Target, plan: &str, program: &Program) -> Value {
         "plan": plan,
         "source": source(&program.source),
         "decode": {
-            "scale": format!("{}/8", program.eighths),
+            "scale": format!("{}/8", program.scale_eighths()),
             "size": size(program.decoded_size()),
             "frames": program.frames(),
         },

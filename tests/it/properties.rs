@@ -1,6 +1,7 @@
 //! Properties over random sizes and operators: what is predicted is what is rendered.
 
 use mogr::engine::limits::{Cancel, Limits};
+use mogr::engine::program::Rendering;
 use mogr::engine::{decode, resolve, run};
 use mogr::plan::Plan;
 use proptest::prelude::*;
@@ -48,7 +49,7 @@ proptest! {
         let plan = Plan::parse(&fops).unwrap();
         let header = decode::probe(&source).unwrap();
         let limits = Limits::default();
-        match resolve::resolve(&plan, &header, &[], &limits) {
+        match resolve::resolve(&plan, &header, &[], &limits, Rendering::default()) {
             Ok(program) => {
                 let output = run::run(&program, &source, &[], &limits, &Cancel::default(), &mut |_| {}).unwrap();
                 prop_assert_eq!(decode::probe(&output.body).unwrap().size, program.size, "{} on {}x{}", fops, width, height);

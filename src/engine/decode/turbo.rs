@@ -126,10 +126,9 @@ impl Turbo {
         if row * height as usize != pixels.len() || pixels.is_empty() {
             return Err(Complaint::failure("pixels and size do not agree"));
         }
-        let mut jpeg: *mut u8 = std::ptr::null_mut();
-        let mut length = 0;
+        let mut jpeg = Buffer::default();
         // SAFETY: `pixels` holds `height` rows of `row` bytes, as was just checked. A null buffer makes the call
-        // allocate one, which it hands over through `jpeg` and `length`.
+        // allocate one, which it hands over.
         let code = unsafe {
             tj::tj3Compress8(
                 self.0,
@@ -138,20 +137,48 @@ impl Turbo {
                 row as c_int,
                 height as c_int,
                 format as c_int,
-                &raw mut jpeg,
-                &raw mut length,
+                &raw mut jpeg.start,
+                &raw mut jpeg.length,
             )
         };
-        let outcome = self.check(code);
-        let bytes = if outcome.is_ok() && !jpeg.is_null() {
-            // SAFETY: after success `jpeg` points to `length` bytes that the call wrote.
-            unsafe { std::slice::from_raw_parts(jpeg, length as usize) }.to_vec()
-        } else {
-            Vec::new()
+        self.check(code).map(|()| jpeg.to_vec())
+    }
+
+    /// Compresses planes of Y, Cb and Cr in the subsampling that was set: 4:4:4 or 4:2:0. At 4:2:0 chroma is half as wide
+    /// and high, rounded up, and luma exactly twice that: with a column and a row more than the picture where it is odd.
+    pub(in crate::engine) fn compress_planes(
+        &mut self,
+        planes: [&[u8]; 3],
+        width: u32,
+        height: u32,
+    ) -> Result<Vec<u8>, Complaint> {
+        let coarseness = match self.get(tj::TJPARAM_TJPARAM_SUBSAMP) as tj::TJSAMP {
+            tj::TJSAMP_TJSAMP_444 => 1,
+            tj::TJSAMP_TJSAMP_420 => 2,
+            _ => return Err(Complaint::failure("planes are 4:4:4 or 4:2:0")),
         };
-        // SAFETY: `jpeg` is null or was allocated by the call above, and is not used again.
-        unsafe { tj::tj3Free(jpeg.cast()) };
-        outcome.map(|()| bytes)
+        let chroma = width.div_ceil(coarseness) as usize * height.div_ceil(coarseness) as usize;
+        let expected = [chroma * (coarseness * coarseness) as usize, chroma, chroma];
+        if planes.map(<[u8]>::len) != expected || expected[0] == 0 {
+            return Err(Complaint::failure("planes and size do not agree"));
+        }
+        let mut starts = planes.map(<[u8]>::as_ptr);
+        let mut jpeg = Buffer::default();
+        // SAFETY: each plane has the rows and columns that the call reads for this size and subsampling (those of
+        // tj3YUVPlaneSize for rows without padding, which null strides stand for), as was just checked. A null buffer makes the call allocate one, which it
+        // hands over.
+        let code = unsafe {
+            tj::tj3CompressFromYUVPlanes8(
+                self.0,
+                starts.as_mut_ptr(),
+                width as c_int,
+                std::ptr::null(),
+                height as c_int,
+                &raw mut jpeg.start,
+                &raw mut jpeg.length,
+            )
+        };
+        self.check(code).map(|()| jpeg.to_vec())
     }
 
     fn check(&self, code: c_int) -> Result<(), Complaint> {
@@ -171,6 +198,36 @@ impl Drop for Turbo {
     fn drop(&mut self) {
         // SAFETY: the handle came from tj3Init and is destroyed once.
         unsafe { tj::tj3Destroy(self.0) };
+    }
+}
+
+/// A buffer that TurboJPEG allocated, or none.
+struct Buffer {
+    start: *mut u8,
+    length: tj::size_t,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self { start: std::ptr::null_mut(), length: 0 }
+    }
+}
+
+impl Buffer {
+    /// What a call wrote that succeeded.
+    fn to_vec(&self) -> Vec<u8> {
+        if self.start.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: after success `start` points to `length` bytes that the call wrote.
+        unsafe { std::slice::from_raw_parts(self.start, self.length as usize) }.to_vec()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: `start` is null or was allocated by TurboJPEG, and is not used again.
+        unsafe { tj::tj3Free(self.start.cast()) };
     }
 }
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 use super::Error;
 use super::image::{Frame, Layout};
 use super::metadata::{self, Metadata};
+use super::planes::Planes;
 use crate::geometry::Size;
 use crate::plan::output::OutputFormat;
 
@@ -81,6 +82,28 @@ pub fn still(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
         #[cfg(not(feature = "avif"))]
         OutputFormat::Avif => Err(unencodable(OutputFormat::Avif, "this server was built without it")),
         format @ (OutputFormat::Bmp | OutputFormat::Tiff) => raster::encode(frame, format, settings),
+    }
+}
+
+/// How many times coarser than luma an encoder's chroma is, across and down, in the results at `quality`; `None` where it
+/// does not take planes.
+pub fn chroma_coarseness(format: OutputFormat, quality: u8) -> Option<u32> {
+    match format {
+        OutputFormat::Jpeg => Some(jpeg::chroma_coarseness(quality)),
+        OutputFormat::Webp => Some(2),
+        _ => None,
+    }
+}
+
+/// Encodes planes as they are, with chroma as coarse as theirs: JPEG and lossy WebP.
+///
+/// # Errors
+/// As [`still`]; [`Error::Unencodable`] also where WebP is to have finer chroma than it stores.
+pub fn planes(planes: &Planes, settings: &Settings) -> Result<Vec<u8>, Error> {
+    match settings.format {
+        OutputFormat::Jpeg => jpeg::encode_planes(planes, settings),
+        OutputFormat::Webp => webp::encode_planes(planes, settings),
+        format => Err(unencodable(format, "it does not store planes")),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::engine::Error;
 use crate::engine::decode::riff;
 use crate::engine::image::{Frame, Layout};
 use crate::engine::metadata::Metadata;
+use crate::engine::planes::Planes;
 use crate::geometry::Size;
 use crate::plan::output::OutputFormat;
 
@@ -27,6 +28,13 @@ pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Erro
     let mut picture = Picture::import(frame, settings.lossless)?;
     let file = picture.encode(&config)?;
     Ok(riff::with_metadata(file, frame.size(), is_translucent(frame), &fitting(settings, frame.layout())))
+}
+
+pub(super) fn encode_planes(planes: &Planes, settings: &Settings) -> Result<Vec<u8>, Error> {
+    check_size(planes.size())?;
+    let config = config(settings)?;
+    let file = Picture::of_planes(planes)?.encode(&config)?;
+    Ok(riff::with_metadata(file, planes.size(), false, &fitting(settings, Layout::Rgb)))
 }
 
 /// Collects the frames of an animation; libwebp finds out what changed between them.
@@ -139,6 +147,44 @@ impl Picture {
         // call copies them into memory that the picture owns.
         let imported = unsafe { import(&raw mut picture.0, frame.pixels().as_ptr(), frame.stride() as c_int) };
         if imported == 0 { Err(failed("there is no memory for its pixels")) } else { Ok(picture) }
+    }
+
+    /// Copies planes in, from full range to the range that WebP has (BT.601: 16–235 for Y, 16–240 for chroma).
+    fn of_planes(planes: &Planes) -> Result<Self, Error> {
+        if planes.chroma.is_some() && planes.coarseness != 2 {
+            return Err(failed("its chroma is not half as fine as its luma"));
+        }
+        let mut picture = Self(webp::WebPPicture::new().map_err(|()| failed("the encoder does not start"))?);
+        picture.0.use_argb = 0;
+        picture.0.width = planes.size().width as c_int;
+        picture.0.height = planes.size().height as c_int;
+        // SAFETY: the picture is initialised and has its size; the call allocates its planes, which it owns.
+        if unsafe { webp::WebPPictureAlloc(&raw mut picture.0) } == 0 {
+            return Err(failed("there is no memory for its pixels"));
+        }
+        let luma: [u8; 256] = std::array::from_fn(|value| (16.0 + value as f32 * (219.0 / 255.0)).round() as u8);
+        let chroma: [u8; 256] =
+            std::array::from_fn(|value| (128.0 + (value as f32 - 128.0) * (224.0 / 255.0)).round() as u8);
+        let webp::WebPPicture { y, u, v, y_stride, uv_stride, .. } = picture.0;
+        let coarse = Size::new(planes.size().width.div_ceil(2), planes.size().height.div_ceil(2));
+        let gray = vec![128; if planes.chroma.is_none() { coarse.area() as usize } else { 0 }];
+        let (cb, cr) = planes.chroma.as_ref().map_or((&gray[..], &gray[..]), |[cb, cr]| (cb.pixels(), cr.pixels()));
+        for (target, stride, samples, size, range) in [
+            (y, y_stride, planes.luma.pixels(), planes.size(), &luma),
+            (u, uv_stride, cb, coarse, &chroma),
+            (v, uv_stride, cr, coarse, &chroma),
+        ] {
+            for (row, samples) in samples.chunks_exact(size.width as usize).enumerate() {
+                // SAFETY: the call above allocated planes of this size, `stride` bytes a row, and `row` is one of its
+                // rows: the samples are as many as the plane has.
+                let target =
+                    unsafe { std::slice::from_raw_parts_mut(target.add(row * stride as usize), size.width as usize) };
+                for (target, sample) in target.iter_mut().zip(samples) {
+                    *target = range[usize::from(*sample)];
+                }
+            }
+        }
+        Ok(picture)
     }
 
     fn encode(&mut self, config: &webp::WebPConfig) -> Result<Vec<u8>, Error> {

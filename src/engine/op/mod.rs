@@ -9,6 +9,7 @@ pub mod blur;
 pub mod canvas;
 pub mod composite;
 pub mod crop;
+pub(in crate::engine) mod resample;
 pub mod resize;
 pub mod rotate;
 pub mod round;

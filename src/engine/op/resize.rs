@@ -3,18 +3,52 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
+use super::resample::{Axis, Resampler, Samples};
+use crate::engine::Error;
 use crate::engine::image::{Frame, Layout};
+use crate::engine::light::Light;
+use crate::engine::limits::Cancel;
 use crate::geometry::Size;
 
 /// Scales `frame` to `size` with a Lanczos kernel of three lobes, widened for shrinking; the layout stays.
 ///
 /// RGBA is weighted by its alpha, so that the colour of transparent pixels does not bleed. A frame that has the size
-/// already is returned untouched. Kernels differ in instructions between processors, not in results: the library
-/// computes in integers.
-pub fn resize(frame: Frame, size: Size) -> Frame {
-    if frame.size() == size {
-        return frame;
+/// already is returned untouched. Kernels differ in instructions between processors, not in results.
+///
+/// # Errors
+/// [`Error::Cancelled`].
+pub fn resize(frame: Frame, size: Size, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
+    match light {
+        _ if frame.size() == size => Ok(frame),
+        Light::Gamma => Ok(resize_codes(&frame, size)),
+        Light::Mixed | Light::Linear => resize_rows(&frame, size, light, cancel),
     }
+}
+
+/// In other numbers than those that are stored, row by row.
+fn resize_rows(frame: &Frame, size: Size, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
+    let samples = match frame.layout() {
+        Layout::Gray => Samples::One,
+        Layout::Rgb => Samples::Three,
+        Layout::Rgba => Samples::Four,
+    };
+    let axis = |from: u32, to: u32| Axis::new(0..from as usize, (0.0, f64::from(from)), to);
+    let columns = axis(frame.size().width, size.width);
+    let rows = axis(frame.size().height, size.height);
+    let mut resampler = Resampler::new(columns, rows, samples, light.curve());
+    let needed = resampler.columns_needed();
+    let part = needed.start * samples.count()..needed.end * samples.count();
+    for (index, row) in frame.pixels().chunks_exact(frame.stride()).enumerate() {
+        if resampler.next_row() == Some(index) {
+            cancel.check()?;
+            resampler.push(&row[part.clone()]);
+        }
+    }
+    Ok(Frame::new(size, frame.layout(), resampler.finish()).expect("the axes have this size"))
+}
+
+/// The stored numbers as they are; the library computes in integers.
+fn resize_codes(frame: &Frame, size: Size) -> Frame {
     let layout = frame.layout();
     let pixel_type = pixel_type(layout);
     let source = ImageRef::new(frame.size().width, frame.size().height, frame.pixels(), pixel_type)
@@ -39,20 +73,31 @@ mod tests {
     use super::super::cards;
     use super::*;
 
+    const LIGHTS: [Light; 3] = [Light::Gamma, Light::Mixed, Light::Linear];
+
+    fn resize(frame: Frame, size: Size, light: Light) -> Frame {
+        super::resize(frame, size, light, &Cancel::default()).expect("nobody cancels")
+    }
+
     #[test]
     fn the_same_size_keeps_every_byte() {
         let card = cards::numbered(3, 2, Layout::Rgba);
-        assert_eq!(resize(card.clone(), Size::new(3, 2)), card);
+        for light in LIGHTS {
+            assert_eq!(resize(card.clone(), Size::new(3, 2), light), card);
+        }
     }
 
     #[test]
     fn one_colour_stays_that_colour() {
-        for layout in [Layout::Gray, Layout::Rgb, Layout::Rgba] {
-            for (from, to) in [((40, 30), (13, 7)), ((5, 4), (64, 33)), ((1, 1), (9, 9)), ((100, 2), (1, 1))] {
-                let color = [200, 31, 99, 255];
-                let card = Frame::filled(Size::new(from.0, from.1), layout, color);
-                let size = Size::new(to.0, to.1);
-                assert_eq!(resize(card, size), Frame::filled(size, layout, color), "{layout:?} {from:?} -> {to:?}");
+        for light in LIGHTS {
+            for layout in [Layout::Gray, Layout::Rgb, Layout::Rgba] {
+                for (from, to) in [((40, 30), (13, 7)), ((5, 4), (64, 33)), ((1, 1), (9, 9)), ((100, 2), (1, 1))] {
+                    let color = [200, 31, 99, 255];
+                    let card = Frame::filled(Size::new(from.0, from.1), layout, color);
+                    let size = Size::new(to.0, to.1);
+                    let expected = Frame::filled(size, layout, color);
+                    assert_eq!(resize(card, size, light), expected, "{light:?} {layout:?} {from:?} -> {to:?}");
+                }
             }
         }
     }
@@ -61,21 +106,47 @@ mod tests {
     fn transparent_black_does_not_darken_the_edge() {
         let pixels = (0..32 * 32).map(|at| if at % 32 < 16 { [255, 255, 255, 255] } else { [0; 4] });
         let card = cards::rgba(32, &pixels.collect::<Vec<_>>());
-        let small = resize(card, Size::new(11, 11));
-        for pixel in small.pixels().chunks_exact(4).filter(|pixel| pixel[3] > 8) {
-            assert!(pixel[..3].iter().all(|&value| value >= 250), "{pixel:?}");
+        for light in LIGHTS {
+            let small = resize(card.clone(), Size::new(11, 11), light);
+            for pixel in small.pixels().chunks_exact(4).filter(|pixel| pixel[3] > 8) {
+                assert!(pixel[..3].iter().all(|&value| value >= 250), "{light:?}: {pixel:?}");
+            }
+            assert_eq!(small.rgba_at(0, 0)[3], 255);
+            assert_eq!(small.rgba_at(10, 10)[3], 0);
         }
-        assert_eq!(small.rgba_at(0, 0)[3], 255);
-        assert_eq!(small.rgba_at(10, 10)[3], 0);
     }
 
+    /// Black and white in equal parts: half of the number, or the number of half the light.
     #[test]
     fn halving_a_fine_checkerboard_gives_its_mean() {
         let pixels: Vec<u8> = (0..64 * 64).map(|at| if (at + at / 64) % 2 == 0 { 255 } else { 0 }).collect();
-        let small = resize(cards::gray(64, &pixels), Size::new(32, 32));
-        let inner = (4..28).flat_map(|y| (4..28).map(move |x| (x, y)));
-        for (x, y) in inner {
-            assert!(small.rgba_at(x, y)[0].abs_diff(127) <= 2, "at {x},{y}: {:?}", small.rgba_at(x, y));
+        for (light, mean) in [(Light::Gamma, 127), (Light::Mixed, 150), (Light::Linear, 188)] {
+            let small = resize(cards::gray(64, &pixels), Size::new(32, 32), light);
+            let inner = (4..28).flat_map(|y| (4..28).map(move |x| (x, y)));
+            for (x, y) in inner {
+                let value = small.rgba_at(x, y)[0];
+                assert!(value.abs_diff(mean) <= 2, "{light:?} at {x},{y}: {value}");
+            }
+        }
+    }
+
+    /// In the stored numbers the row-by-row resampler and the library come to the same picture.
+    #[test]
+    fn both_resamplers_agree() {
+        let pixels: Vec<u8> =
+            (0..61 * 47 * 4_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 25) as u8 + 64).collect();
+        let card = Frame::new(Size::new(61, 47), Layout::Rgba, pixels).expect("a card");
+        for layout in [Layout::Gray, Layout::Rgb, Layout::Rgba] {
+            let card = card.clone().into_layout(layout);
+            for (width, height) in [(20, 15), (61, 10), (7, 47), (90, 80), (1, 1)] {
+                let size = Size::new(width, height);
+                let rows = resize_rows(&card, size, Light::Gamma, &Cancel::default()).expect("nobody cancels");
+                // The library weighs colour by alpha in whole numbers.
+                let tolerance = if layout == Layout::Rgba { 8 } else { 2 };
+                for (own, other) in rows.pixels().iter().zip(resize_codes(&card, size).pixels()) {
+                    assert!(own.abs_diff(*other) <= tolerance, "{layout:?} to {size}: {own} for {other}");
+                }
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Programs worked out from headers alone.
 
 use super::*;
-use crate::engine::image::ColorModel;
+use crate::engine::image::{ColorModel, Sampling};
 use crate::plan::output::{QualityTarget, Score};
 
 fn photo(size: Size, orientation: Option<Orientation>) -> Header {
@@ -14,11 +14,13 @@ fn photo(size: Size, orientation: Option<Orientation>) -> Header {
         has_alpha: false,
         bytes: 1000,
         jpeg_quality: Some(95),
+        sampling: None,
+        may_have_profile: false,
     }
 }
 
 fn program(fops: &str, header: &Header) -> Result<Program, Error> {
-    resolve(&Plan::parse(fops).expect("a pipeline"), header, &[], &Limits::default())
+    resolve(&Plan::parse(fops).expect("a pipeline"), header, &[], &Limits::default(), Rendering::default())
 }
 
 /// Decode scale and steps of a 4000×3000 photograph that is stored lying on its side.
@@ -41,6 +43,36 @@ fn programs() {
         let shown: Vec<String> = program.steps.iter().map(ToString::to_string).collect();
         assert_eq!((program.eighths, shown.join("; ").as_str()), (eighths, steps), "{fops}");
     }
+}
+
+/// Eighths of the planes, and whether nothing is left to do, for a 4:2:0 photograph that is stored lying on its side.
+#[test]
+fn photographs_are_loaded_as_planes() {
+    let size = Size::new(4000, 3000);
+    let sampling = Sampling { size, progressive: false, gray: false, chroma: (2, 2) };
+    let header = Header { sampling: Some(sampling), ..photo(size, Some(Orientation::RightTop)) };
+    for (fops, eighths, is_all) in [
+        ("imageView2/2/w/240", [1, 1, 1], true),
+        ("imageView2/2/w/300", [1, 1, 1], true),
+        ("imageView2/2/w/301", [2, 1, 1], true),
+        ("imageView2/1/w/300/h/300", [1, 1, 1], true),
+        ("imageView2/2/w/1200", [4, 4, 4], true),
+        ("imageView2/2/w/1200/format/webp", [4, 4, 4], true),
+        ("imageView2/2/w/1200/format/png", [4, 7, 7], false),
+        ("imageView2/2/w/1200/q/96!", [4, 7, 7], true),
+        ("imageView2/2/w/5000", [8, 8, 8], true),
+        ("imageMogr2/crop/400x300/thumbnail/40x", [1, 1, 1], true),
+        ("imageMogr2/rotate/90/thumbnail/300x/blur/3x2", [1, 2, 2], false),
+        ("imageMogr2/thumbnail/300x/size-limit/9k", [1, 2, 2], false),
+        ("imageAve", [8, 8, 8], false),
+    ] {
+        let planes = program(fops, &header).expect(fops).planes.expect(fops);
+        assert_eq!((planes.load.eighths, planes.is_all), (eighths, is_all), "{fops}");
+    }
+    let progressive = Header { sampling: Some(Sampling { progressive: true, ..sampling }), ..header.clone() };
+    assert!(program("imageView2/2/w/240", &progressive).expect("small").planes.is_some());
+    assert!(program("imageView2/2/w/600", &progressive).expect("small").planes.is_none());
+    assert!(program("imageInfo", &header).expect("small").planes.is_none());
 }
 
 #[test]
@@ -76,11 +108,13 @@ fn limits_hold_for_what_is_done() {
 
 #[test]
 fn cost_counts_frames_and_the_largest_neighbours() {
-    let still = program("imageMogr2/thumbnail/!200p", &photo(Size::new(100, 50), None)).expect("small");
-    // Source bytes, then source, result and the encoder's copy of it at four bytes a pixel.
-    assert_eq!(still.cost.memory_bytes, 1000 + 4 * (5_000 + 20_000 + 20_000));
-    let film = Header { format: Format::Gif, frames: 10, jpeg_quality: None, ..photo(Size::new(100, 50), None) };
+    let still = program("imageMogr2/thumbnail/!200p", &photo(Size::new(1000, 500), None)).expect("small");
+    // At least source and result, three bytes a pixel; at most as much again for scratch and the encoder.
+    let frames = 3 * (500_000 + 2_000_000);
+    assert!((frames..2 * frames).contains(&still.cost.memory_bytes), "{}", still.cost.memory_bytes);
+    let film = Header { format: Format::Gif, frames: 10, jpeg_quality: None, ..photo(Size::new(1000, 500), None) };
     let animated = program("imageMogr2/thumbnail/!200p", &film).expect("small");
     assert_eq!(animated.cost.pixels, 10 * still.cost.pixels);
-    assert_eq!(animated.cost.memory_bytes, still.cost.memory_bytes);
+    let longer = program("imageMogr2/thumbnail/!200p", &Header { frames: 100, ..film }).expect("small");
+    assert_eq!(animated.cost.memory_bytes, longer.cost.memory_bytes);
 }

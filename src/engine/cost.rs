@@ -1,0 +1,219 @@
+//! What a program takes: memory at its peak and pixels touched, from sizes alone.
+//!
+//! Admission relies on it, so a test holds it against what is allocated (`tests/it/memory.rs`). Where memory depends on
+//! what a picture shows, because it depends on how well that compresses, the constants are those of photographs.
+
+use super::encode::{self, score};
+use super::image::{ColorModel, Format, Header, Sampling};
+use super::light::Light;
+use super::op::resample;
+use super::program::{Answer, Cost, ImageOutput, Program, Step};
+use crate::geometry::Size;
+use crate::plan::output::{OutputFormat, QualityTarget};
+
+/// Scratch that every picture takes: tables, codec state, small buffers.
+const FIXED_BYTES: u64 = 128 << 10;
+
+/// A transform between colour spaces: a profile and the tables made of it.
+const PROFILE_BYTES: u64 = 3 << 20;
+
+/// Tables of the lossless coder that WebP uses for alpha, and for what moves.
+const WEBP_ALPHA_BYTES: u64 = 800 << 10;
+const WEBP_ANIMATION_BYTES: u64 = 1600 << 10;
+
+/// Tables of the palette search.
+const GIF_BYTES: u64 = 640 << 10;
+
+/// Memory and pixels of `program`, with the headers of the plan's pictures in painting order.
+pub(super) fn cost(program: &Program, pictures: &[Header]) -> Cost {
+    if program.is_header_only() {
+        return Cost { memory_bytes: program.source.bytes, pixels: 0 };
+    }
+    let mut tally = Tally { light: program.light, marks: 0, peak: 0, pixels: 0 };
+    tally.prepare(program, pictures);
+    let picture = tally.load(program);
+    let done = program.planes.map_or(0, |start| start.steps);
+    let finished = program.steps[done..].iter().fold(picture, |picture, step| tally.step(step, picture));
+    if let Answer::Image(output) | Answer::Info(Some(output)) = &program.answer {
+        tally.at_once(finished.bytes() + encoder_bytes(program, output, finished));
+    }
+    Cost {
+        memory_bytes: program.source.bytes + FIXED_BYTES + tally.peak,
+        pixels: tally.pixels.saturating_mul(u64::from(program.frames())),
+    }
+}
+
+/// A picture in memory: its size, and bytes for every two pixels (coarse chroma has half a byte a pixel).
+#[derive(Clone, Copy)]
+struct Picture {
+    size: Size,
+    bytes_per_pair: u64,
+}
+
+impl Picture {
+    fn interleaved(size: Size, channels: u64) -> Self {
+        Self { size, bytes_per_pair: 2 * channels }
+    }
+
+    fn bytes(self) -> u64 {
+        self.size.area() * self.bytes_per_pair / 2
+    }
+
+    fn channels(self) -> u64 {
+        self.bytes_per_pair / 2
+    }
+}
+
+/// Counts while a program goes on.
+struct Tally {
+    light: Light,
+    /// Marks that wait to be painted.
+    marks: u64,
+    peak: u64,
+    pixels: u64,
+}
+
+impl Tally {
+    /// So much is there at the same time, beside the marks.
+    fn at_once(&mut self, bytes: u64) {
+        self.peak = self.peak.max(self.marks + bytes);
+    }
+
+    /// Marks are decoded and scaled before everything else; texts fit a line or two, or cover the picture.
+    fn prepare(&mut self, program: &Program, pictures: &[Header]) {
+        let mut size = program.source.size;
+        for step in &program.steps {
+            let painted = match step {
+                Step::Mark { picture, size, .. } | Step::TileMark { picture, size, .. } => {
+                    self.at_once(pictures.get(*picture).map_or(0, |header| decoder_bytes(header, 8)));
+                    size.area() * 4
+                }
+                Step::Text(text) => {
+                    let height = u64::from(text.lettering.size_twips / 20);
+                    height * height * text.lettering.text.chars().count() as u64 * 4
+                }
+                Step::TiledText(_) => size.area() * 4,
+                _ => 0,
+            };
+            self.at_once(painted);
+            self.marks += painted;
+            size = step.result_size(size);
+        }
+    }
+
+    fn load(&mut self, program: &Program) -> Picture {
+        let Some(start) = &program.planes else {
+            let size = program.decoded_size();
+            self.pixels += size.area();
+            self.at_once(decoder_bytes(&program.source, program.eighths));
+            return Picture::interleaved(size, channels(&program.source));
+        };
+        let size = start.load.view.size();
+        self.pixels += program.decoded_size().area() + size.area();
+        self.at_once(start.load.memory_bytes());
+        let gray = start.load.sampling.gray;
+        let coarseness = u64::from(start.load.coarseness);
+        let planes = Picture { size, bytes_per_pair: if gray { 2 } else { 2 + 4 / (coarseness * coarseness) } };
+        if start.is_all || gray {
+            return planes;
+        }
+        let frame = Picture::interleaved(size, 3);
+        self.at_once(planes.bytes() + frame.bytes());
+        frame
+    }
+
+    fn step(&mut self, step: &Step, picture: Picture) -> Picture {
+        let channels = match step {
+            Step::RoundCorners { .. } => 4,
+            Step::Rotate { degrees, background, .. } if degrees % 90 != 0 && !background.is_opaque() => 4,
+            Step::Place { background, .. } if !background.is_opaque() => 4,
+            Step::Orient(_) | Step::Resize(_) | Step::Crop(_) | Step::Blur { .. } | Step::Sharpen => picture.channels(),
+            _ => picture.channels().max(3),
+        };
+        let next = Picture::interleaved(step.result_size(picture.size), channels);
+        let scratch = match step {
+            Step::Resize(size) => resize_bytes(picture, *size, self.light),
+            _ => 0,
+        };
+        self.pixels += picture.size.area() + next.size.area();
+        self.at_once(picture.bytes() + next.bytes() + scratch);
+        next
+    }
+}
+
+/// Scratch of a resize beside source and result.
+fn resize_bytes(picture: Picture, target: Size, light: Light) -> u64 {
+    match light {
+        // The library keeps a picture that is as wide as the one and as high as the other.
+        Light::Gamma => u64::from(target.width) * u64::from(picture.size.height) * picture.channels(),
+        Light::Mixed | Light::Linear => resample::scratch_bytes(picture.size, target, picture.channels()),
+    }
+}
+
+/// Channels of a source's frames.
+fn channels(header: &Header) -> u64 {
+    match header.color_model {
+        _ if header.has_alpha => 4,
+        ColorModel::Gray => 1,
+        _ if matches!(header.format, Format::Gif) || header.is_animated() => 4,
+        _ => 3,
+    }
+}
+
+/// What decoding takes at its peak, the frame included.
+fn decoder_bytes(header: &Header, eighths: u8) -> u64 {
+    let stored = header.size.area();
+    let frame = super::decode::scaled_size(header.format, header.size, eighths).area() * channels(header);
+    match header.format {
+        Format::Jpeg if header.color_model == ColorModel::Cmyk => frame + frame / 3 * 4 + PROFILE_BYTES,
+        Format::Jpeg => frame + header.sampling.map_or(0, coefficients),
+        Format::Png | Format::Bmp | Format::Tiff | Format::Psd => frame,
+        Format::Gif => 2 * frame,
+        // The decoder's own planes or words beside the frame.
+        Format::Webp => frame + stored * 2,
+        Format::Avif => frame + stored * 6,
+    }
+}
+
+/// All coefficients of a progressive file, two bytes each.
+fn coefficients(sampling: Sampling) -> u64 {
+    let (across, down) = sampling.chroma;
+    let luma = 2 * sampling.size.area();
+    match sampling {
+        Sampling { progressive: false, .. } => 0,
+        Sampling { gray: true, .. } => luma,
+        _ => luma + 2 * luma / u64::from(across * down).max(1),
+    }
+}
+
+/// What encoding takes beside the picture: buffers, coefficients and the file.
+fn encoder_bytes(program: &Program, output: &ImageOutput, picture: Picture) -> u64 {
+    let area = picture.size.area();
+    let is_gray = picture.bytes_per_pair == 2;
+    // Planes with coarse chroma are copied where luma is odd.
+    let is_padded = picture.bytes_per_pair == 3 && (picture.size.width % 2 == 1 || picture.size.height % 2 == 1);
+    let scoring = if program.is_scored() { score::memory_bytes(picture.size) } else { 0 };
+    scoring
+        + match output.format {
+            // Coefficients of the whole picture wait for their codes, two bytes each.
+            OutputFormat::Jpeg if is_gray => area * 9 / 4,
+            OutputFormat::Jpeg if has_full_chroma(output) => area * 27 / 4,
+            OutputFormat::Jpeg => area * 13 / 4 + if is_padded { area } else { 0 },
+            OutputFormat::Webp if program.animated => WEBP_ANIMATION_BYTES + area * 24,
+            OutputFormat::Webp if picture.channels() == 4 => WEBP_ALPHA_BYTES + area * 11 / 4,
+            OutputFormat::Webp => area * 7 / 4,
+            OutputFormat::Png if output.colors.is_some() => area * 30,
+            OutputFormat::Png => picture.bytes() * 3 / 2,
+            OutputFormat::Gif => GIF_BYTES + area * 30,
+            OutputFormat::Avif => area * 30,
+            OutputFormat::Bmp | OutputFormat::Tiff => picture.bytes(),
+        }
+}
+
+/// Whether a JPEG may be encoded with as much chroma as luma; a search for a score tries every quality.
+fn has_full_chroma(output: &ImageOutput) -> bool {
+    match output.quality {
+        QualityTarget::Fixed(quality) => encode::chroma_coarseness(output.format, quality) == Some(1),
+        QualityTarget::Ssim(_) => true,
+    }
+}

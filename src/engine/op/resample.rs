@@ -1,0 +1,374 @@
+//! Scaling row by row: rows go in as they are decoded, and the scaled picture comes out at the end.
+//!
+//! A Lanczos kernel of three lobes, widened for shrinking, first down the columns and then along the rows. Each row that
+//! goes in is added to the few rows that it takes part in, so that the memory is that of a dozen rows however far the
+//! picture shrinks. Sums are in single precision, in a fixed order and without fused operations: every processor comes
+//! to the same bytes.
+
+use std::ops::Range;
+
+use crate::engine::light::Curve;
+use crate::geometry::Size;
+
+/// Lobes of the kernel on each side.
+const LOBES: f64 = 3.0;
+
+/// Rows that are filtered along their length at once.
+const BATCH: usize = 8;
+
+/// Which samples along one axis make up each scaled sample, and with which weights.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::engine) struct Axis {
+    /// First source sample of each scaled one; never falls.
+    first: Vec<u32>,
+    /// `taps` weights for each scaled sample; they add up to 1.
+    weights: Vec<f32>,
+    taps: usize,
+}
+
+impl Axis {
+    /// `scaled` samples that cover the interval from `start` to `end`, made of the source samples in `source`. The interval
+    /// may reach beyond these; what lies outside has no weight.
+    pub(in crate::engine) fn new(source: Range<usize>, (start, end): (f64, f64), scaled: u32) -> Self {
+        let step = (end - start) / f64::from(scaled);
+        let stretch = step.max(1.0);
+        let reach = if is_identity(step, start) { 0.5 } else { LOBES * stretch };
+        let taps = ((2.0 * reach).ceil() as usize + 1).min(source.len());
+        let mut axis = Self { first: Vec::new(), weights: Vec::new(), taps };
+        for index in 0..scaled {
+            let center = start + (f64::from(index) + 0.5) * step;
+            axis.push(&source, center, reach, stretch);
+        }
+        axis
+    }
+
+    fn push(&mut self, source: &Range<usize>, center: f64, reach: f64, stretch: f64) {
+        let lowest = (center - reach + 0.5).floor().max(0.0) as usize;
+        let first = lowest.clamp(source.start, source.end - self.taps);
+        let weight = |at: usize| {
+            let distance = (at as f64 + 0.5 - center) / stretch;
+            if reach == 0.5 { f64::from(u8::from(distance.abs() < 0.5)) } else { lanczos(distance) }
+        };
+        let weights: Vec<f64> = (first..first + self.taps).map(weight).collect();
+        let sum: f64 = weights.iter().sum();
+        self.first.push(first as u32);
+        if sum.abs() < 1e-6 {
+            // Nothing of the source is near: the nearest sample stands for it.
+            let nearest = if center < source.start as f64 { 0 } else { self.taps - 1 };
+            self.weights.extend((0..self.taps).map(|at| f32::from(u8::from(at == nearest))));
+        } else {
+            self.weights.extend(weights.iter().map(|weight| (weight / sum) as f32));
+        }
+    }
+
+    /// Number of scaled samples.
+    fn len(&self) -> usize {
+        self.first.len()
+    }
+
+    /// The source samples that any scaled one is made of.
+    pub(in crate::engine) fn needed(&self) -> Range<usize> {
+        let start = self.first.first().map_or(0, |first| *first as usize);
+        let end = self.first.last().map_or(0, |first| *first as usize + self.taps);
+        start..end
+    }
+
+    fn taps_of(&self, index: usize) -> (usize, &[f32]) {
+        (self.first[index] as usize, &self.weights[index * self.taps..(index + 1) * self.taps])
+    }
+
+    /// Most scaled samples that one source sample takes part in.
+    fn overlap(&self) -> usize {
+        let end = |at: usize| self.first[at] as usize + self.taps;
+        let mut oldest = 0;
+        let mut most = 0;
+        for at in 0..self.len() {
+            while end(oldest) <= self.first[at] as usize {
+                oldest += 1;
+            }
+            most = most.max(at + 1 - oldest);
+        }
+        most
+    }
+}
+
+/// Bytes that a [`Resampler`] holds beside the scaled picture, from sizes alone.
+pub(in crate::engine) fn scratch_bytes(source: Size, target: Size, channels: u64) -> u64 {
+    let axis = |source: u32, target: u32| {
+        let stretch = (f64::from(source) / f64::from(target)).max(1.0);
+        let taps = (2.0 * LOBES * stretch + 1.0).min(f64::from(source));
+        (taps, taps * f64::from(target) / f64::from(source) + 1.0)
+    };
+    let (columns, _) = axis(source.width, target.width);
+    let (rows, overlap) = axis(source.height, target.height);
+    let weights = columns * f64::from(target.width) + rows * f64::from(target.height);
+    // A row as numbers, unfinished sums, and a batch that is turned.
+    let lines = 1.0 + overlap + 2.0 * BATCH as f64;
+    let numbers = f64::from(source.width) * channels as f64 * lines + weights;
+    (numbers * size_of::<f32>() as f64) as u64
+}
+
+/// Whether scaled samples fall onto source samples one by one.
+fn is_identity(step: f64, start: f64) -> bool {
+    (step - 1.0).abs() < 1e-9 && (start - start.round()).abs() < 1e-9
+}
+
+/// sinc(x) sinc(x / 3) inside three lobes.
+fn lanczos(x: f64) -> f64 {
+    if x.abs() >= LOBES {
+        return 0.0;
+    }
+    let sinc = |x: f64| {
+        let x = x * std::f64::consts::PI;
+        if x == 0.0 { 1.0 } else { x.sin() / x }
+    };
+    sinc(x) * sinc(x / LOBES)
+}
+
+/// How many samples a pixel has, and which of them weighs the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Samples {
+    /// One.
+    One,
+    /// Three.
+    Three,
+    /// Three and straight alpha, which weighs them.
+    Four,
+}
+
+impl Samples {
+    pub(in crate::engine) const fn count(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Three => 3,
+            Self::Four => 4,
+        }
+    }
+}
+
+/// Scales one plane or interleaved picture.
+pub(in crate::engine) struct Resampler {
+    columns: Axis,
+    rows: Axis,
+    samples: Samples,
+    curve: &'static Curve,
+    /// Numbers in a row as it goes in.
+    width: usize,
+    /// The row that just went in, as numbers.
+    row: Vec<f32>,
+    /// Sums of unfinished rows; scaled row y has slot y modulo `slots`.
+    sums: Vec<f32>,
+    slots: usize,
+    /// Finished rows of a batch, turned: number by number, each of all rows.
+    turned: Vec<[f32; BATCH]>,
+    /// Source row that comes next.
+    next_row: usize,
+    /// First scaled row that is not filtered along its length yet.
+    next_scaled: usize,
+    scaled: Vec<u8>,
+}
+
+impl Resampler {
+    pub(in crate::engine) fn new(columns: Axis, rows: Axis, samples: Samples, curve: &'static Curve) -> Self {
+        let width = columns.needed().len() * samples.count();
+        let slots = rows.overlap() + BATCH;
+        Self {
+            width,
+            row: vec![0.0; width],
+            sums: vec![0.0; width * slots],
+            slots,
+            turned: vec![[0.0; BATCH]; width],
+            next_row: rows.needed().start,
+            next_scaled: 0,
+            scaled: vec![0; columns.len() * rows.len() * samples.count()],
+            columns,
+            rows,
+            samples,
+            curve,
+        }
+    }
+
+    /// The source row that has to go in next; `None` once all did.
+    pub(in crate::engine) fn next_row(&self) -> Option<usize> {
+        self.rows.needed().contains(&self.next_row).then_some(self.next_row)
+    }
+
+    /// The source rows that have to go in, in this order.
+    pub(in crate::engine) fn rows_needed(&self) -> Range<usize> {
+        self.rows.needed()
+    }
+
+    /// The part of each source row that has to go in, in pixels.
+    pub(in crate::engine) fn columns_needed(&self) -> Range<usize> {
+        self.columns.needed()
+    }
+
+    /// Takes the needed part of the next row; rows behind the last are ignored.
+    ///
+    /// # Panics
+    /// Where the part has another length.
+    pub(in crate::engine) fn push(&mut self, row: &[u8]) {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has what the function was compiled for.
+            return unsafe { self.push_avx2(row) };
+        }
+        self.push_row(row);
+    }
+
+    /// [`Resampler::push_row`] compiled for newer processors; the same source, hence the same sums.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn push_avx2(&mut self, row: &[u8]) {
+        self.push_row(row);
+    }
+
+    /// The scaled picture, once all rows went in.
+    pub(in crate::engine) fn finish(self) -> Vec<u8> {
+        self.scaled
+    }
+
+    #[inline(always)]
+    fn push_row(&mut self, row: &[u8]) {
+        if self.next_row >= self.rows.needed().end {
+            return;
+        }
+        assert_eq!(row.len(), self.width, "a row is as long as the axis needs");
+        self.decode(row);
+        let mut scaled = self.next_scaled;
+        // Rows of this batch that were finished by earlier source rows take no part any more.
+        while scaled < self.rows.len() {
+            let (first, weights) = self.rows.taps_of(scaled);
+            let Some(tap) = self.next_row.checked_sub(first) else { break };
+            if let Some(&weight) = weights.get(tap) {
+                let slot = scaled % self.slots * self.width;
+                let sums = &mut self.sums[slot..slot + self.width];
+                if tap == 0 {
+                    set(sums, &self.row, weight);
+                } else {
+                    add(sums, &self.row, weight);
+                }
+            }
+            scaled += 1;
+        }
+        self.next_row += 1;
+        self.emit();
+    }
+
+    #[inline(always)]
+    fn decode(&mut self, row: &[u8]) {
+        let curve = self.curve;
+        match self.samples {
+            Samples::One | Samples::Three => {
+                for (number, sample) in self.row.iter_mut().zip(row) {
+                    *number = curve.decode(*sample);
+                }
+            }
+            Samples::Four => {
+                for (numbers, pixel) in self.row.as_chunks_mut::<4>().0.iter_mut().zip(row.as_chunks::<4>().0) {
+                    let alpha = f32::from(pixel[3]) / 255.0;
+                    for at in 0..3 {
+                        numbers[at] = curve.decode(pixel[at]) * alpha;
+                    }
+                    numbers[3] = alpha;
+                }
+            }
+        }
+    }
+
+    /// Filters the batches whose rows are all finished.
+    #[inline(always)]
+    fn emit(&mut self) {
+        while self.next_scaled < self.rows.len() {
+            let end = (self.next_scaled + BATCH).min(self.rows.len());
+            let (first, weights) = self.rows.taps_of(end - 1);
+            if self.next_row < first + weights.len() {
+                return;
+            }
+            // Of a batch that is not full the last row stands for those that are missing.
+            let slot = |lane: usize| (self.next_scaled + lane).min(end - 1) % self.slots * self.width;
+            turn(&mut self.turned, std::array::from_fn(|lane| &self.sums[slot(lane)..slot(lane) + self.width]));
+            match self.samples {
+                Samples::One => self.filter_columns::<1>(end - self.next_scaled),
+                Samples::Three => self.filter_columns::<3>(end - self.next_scaled),
+                Samples::Four => self.filter_columns::<4>(end - self.next_scaled),
+            }
+            self.next_scaled = end;
+        }
+    }
+
+    #[inline(always)]
+    fn filter_columns<const N: usize>(&mut self, lanes: usize) {
+        let offset = self.columns.needed().start;
+        let stride = self.columns.len() * N;
+        let top = self.next_scaled * stride;
+        let target = &mut self.scaled[top..top + lanes * stride];
+        for column in 0..self.columns.len() {
+            let (first, weights) = self.columns.taps_of(column);
+            let pixels = &self.turned.as_chunks::<N>().0[first - offset..];
+            let mut sums = [[0.0_f32; BATCH]; N];
+            for (pixel, &weight) in pixels.iter().zip(weights) {
+                for (sums, numbers) in sums.iter_mut().zip(pixel) {
+                    for (sum, number) in sums.iter_mut().zip(numbers) {
+                        *sum += number * weight;
+                    }
+                }
+            }
+            if N == 4 {
+                straighten(&mut sums);
+            }
+            for (at, sums) in sums.iter().enumerate() {
+                let codes = if at == 3 { sums.map(to_alpha) } else { self.curve.encode_all(*sums) };
+                for (row, code) in target.chunks_exact_mut(stride).zip(codes) {
+                    row[column * N + at] = code;
+                }
+            }
+        }
+    }
+}
+
+/// Turns rows of numbers into numbers of rows.
+#[inline(always)]
+fn turn(turned: &mut [[f32; BATCH]], rows: [&[f32]; BATCH]) {
+    let (squares, rest) = turned.as_chunks_mut::<BATCH>();
+    let done = squares.len() * BATCH;
+    for (at, square) in squares.iter_mut().enumerate() {
+        let of = |row: &[f32]| -> [f32; BATCH] { std::array::from_fn(|x| row[at * BATCH + x]) };
+        let numbers = rows.map(of);
+        *square = std::array::from_fn(|x| std::array::from_fn(|lane| numbers[lane][x]));
+    }
+    for (at, numbers) in rest.iter_mut().enumerate() {
+        *numbers = rows.map(|row| row[done + at]);
+    }
+}
+
+/// Alpha as it is stored.
+#[inline(always)]
+fn to_alpha(alpha: f32) -> u8 {
+    (alpha.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
+}
+
+/// Divides colour by alpha.
+#[inline(always)]
+fn straighten(sums: &mut [[f32; BATCH]]) {
+    let [colors @ .., alpha] = sums else { return };
+    for color in colors {
+        for (value, alpha) in color.iter_mut().zip(&*alpha) {
+            *value = if *alpha > 1e-4 { *value / alpha } else { 0.0 };
+        }
+    }
+}
+
+#[inline(always)]
+fn set(sums: &mut [f32], row: &[f32], weight: f32) {
+    for (sum, number) in sums.iter_mut().zip(row) {
+        *sum = number * weight;
+    }
+}
+
+#[inline(always)]
+fn add(sums: &mut [f32], row: &[f32], weight: f32) {
+    for (sum, number) in sums.iter_mut().zip(row) {
+        *sum += number * weight;
+    }
+}
