@@ -11,6 +11,9 @@ mod fop_metadata;
 mod fop_watermark;
 mod golden;
 mod hostile;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod memory;
+mod mutations;
 mod photos;
 mod properties;
 mod saveas;
