@@ -55,13 +55,8 @@ impl Tables {
     pub(super) fn next_scan(&mut self, jpeg: &[u8], mut at: usize) -> Result<Option<ScanHeader>, Unclaimed> {
         loop {
             let (marker, body) = next_marker(jpeg, at).ok_or(Unclaimed)?;
-            match marker {
-                0xD8 => {
-                    at = body;
-                    continue;
-                }
-                0xD9 => return Ok(None),
-                _ => {}
+            if marker == 0xD9 {
+                return Ok(None);
             }
             let content = segment(jpeg, body).ok_or(Unclaimed)?;
             at = body + 2 + content.len();
@@ -77,7 +72,7 @@ impl Tables {
             0xC0..=0xC2 if self.frame.is_none() => self.frame = Some(frame_header(marker, content)?),
             0xC4 => self.take_codes(content)?,
             0xDB => self.take_quantisation(content)?,
-            0xDD => self.restart_interval = usize::from(u16::from_be_bytes(*content.first_chunk()?)),
+            0xDD => self.restart_interval = usize::from(u16::from_be_bytes(content.try_into().ok()?)),
             // Application data and comments.
             0xE0..=0xEF | 0xFE => {}
             _ => return None,
@@ -124,7 +119,7 @@ impl Tables {
         let frame = self.frame.as_ref()?;
         let (&count, rest) = content.split_first()?;
         let (selectors, rest) = rest.split_at_checked(2 * usize::from(count))?;
-        let &[first, last, approximation] = rest.first_chunk()?;
+        let &[first, last, approximation] = rest else { return None };
         let mut components = Vec::with_capacity(4);
         for selector in selectors.chunks_exact(2) {
             let index = frame.components.iter().position(|component| component.id == selector[0])?;
@@ -150,8 +145,12 @@ fn frame_header(marker: u8, content: &[u8]) -> Option<FrameHeader> {
     if precision != 8 || width == 0 || height == 0 || !matches!(count, 1 | 3) {
         return None;
     }
+    let parts = content.get(6..)?;
+    if parts.len() != 3 * usize::from(count) {
+        return None;
+    }
     let mut components = Vec::with_capacity(3);
-    for part in content.get(6..6 + 3 * usize::from(count))?.chunks_exact(3) {
+    for part in parts.chunks_exact(3) {
         let (across, down) = (usize::from(part[1] >> 4), usize::from(part[1] & 15));
         let table = usize::from(part[2]);
         if !(1..=4).contains(&across) || !(1..=4).contains(&down) || table > 3 {
