@@ -25,6 +25,11 @@ impl Size {
         self.width as u64 * self.height as u64
     }
 
+    /// Whether it is wider or higher than `other`.
+    pub const fn exceeds(self, other: Self) -> bool {
+        self.width > other.width || self.height > other.height
+    }
+
     /// The longer edge.
     pub fn long(self) -> u32 {
         self.width.max(self.height)

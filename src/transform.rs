@@ -24,7 +24,7 @@ use crate::plan::watermark::ImageRef;
 use crate::store::{self, Bucket, Buckets, Meta, Remote};
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
-const ENGINE_REVISION: &str = "2";
+const ENGINE_REVISION: &str = "3";
 
 /// Results whose searched quality is remembered: some 100 bytes each.
 const REMEMBERED_QUALITIES: u64 = 100_000;

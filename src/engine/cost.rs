@@ -6,7 +6,7 @@
 use super::encode::{self, score};
 use super::image::{ColorModel, Format, Header, Sampling};
 use super::light::Light;
-use super::op::resample;
+use super::op::{resample, resize};
 use super::program::{Answer, Cost, ImageOutput, Program, Step};
 use crate::geometry::Size;
 use crate::plan::output::{OutputFormat, QualityTarget};
@@ -143,9 +143,8 @@ impl Tally {
 
 /// Scratch of a resize beside source and result.
 fn resize_bytes(picture: Picture, target: Size, light: Light) -> u64 {
-    match light {
-        // The library keeps a picture that is as wide as the one and as high as the other.
-        Light::Gamma => u64::from(target.width) * u64::from(picture.size.height) * picture.channels(),
+    match light.for_resize(picture.size, target) {
+        Light::Gamma => resize::size_between(picture.size, target).area() * picture.channels(),
         Light::Mixed | Light::Linear => resample::scratch_bytes(picture.size, target, picture.channels()),
     }
 }

@@ -7,6 +7,8 @@
 
 use std::sync::LazyLock;
 
+use crate::geometry::Size;
+
 /// In which numbers samples are averaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Light {
@@ -47,6 +49,12 @@ fn linear_to_srgb(value: f64) -> f64 {
 }
 
 impl Light {
+    /// In which numbers a picture is scaled from one size to another: what becomes wider or higher averages nothing, and
+    /// stays in its stored numbers.
+    pub(in crate::engine) const fn for_resize(self, from: Size, to: Size) -> Self {
+        if to.exceeds(from) { Self::Gamma } else { self }
+    }
+
     pub(in crate::engine) fn curve(self) -> &'static Curve {
         match self {
             Self::Gamma => &GAMMA,

@@ -39,8 +39,9 @@ pub struct Planes {
 
 /// Decoded samples a scaled sample, at least, of luma and of chroma; `None` for all that there are.
 ///
-/// A reduced block averages stored numbers, so that linear light needs more to be left to the resampler. How the scores
-/// fall below these is in `docs/performance.md`: `Balanced` loses less than half a point to decoding everything.
+/// A reduced block averages stored numbers, so that linear light needs more to be left to the resampler. The scores are in
+/// `docs/performance.md`: `Balanced` loses less than half a point to decoding everything, by the reference of its own light;
+/// `Mixed` by that of stored numbers, and up to two points by that of light.
 const fn least_samples(rendering: Rendering) -> Option<(f64, f64)> {
     match (rendering.speed, rendering.light) {
         (Speed::Best, _) => None,
@@ -55,13 +56,17 @@ const fn least_samples(rendering: Rendering) -> Option<(f64, f64)> {
 const LEAST_OF_MEANS: (f64, f64) = (1.1, 0.6);
 
 impl Load {
-    /// The cheapest decode that keeps enough samples for `view`; `None` where the file does not decode at that scale.
+    /// The cheapest decode that keeps enough samples for `view`; `None` where the file does not decode at that scale, and for
+    /// what becomes larger: the resampler would hold all rows that a source row takes part in.
     pub(in crate::engine) fn plan(
         sampling: Sampling,
         view: View,
         coarseness: u32,
         rendering: Rendering,
     ) -> Option<Self> {
+        if view.is_enlarged() {
+            return None;
+        }
         let whole = Self { sampling, view, eighths: [8; 3], coarseness };
         if sampling.progressive {
             let (luma, chroma) = LEAST_OF_MEANS;
@@ -111,7 +116,7 @@ impl Load {
     /// The fewest eighths that leave at least `least` samples for each wanted one of a plane.
     fn fewest_eighths(&self, index: usize, least: f64) -> u8 {
         let (across, down) = self.sampling.ratio(index);
-        let coarseness = if index == 0 { 1 } else { self.coarseness };
+        let coarseness = self.coarseness_of(index);
         let View { part, scaled, .. } = self.view;
         let samples = |part: u32, scaled: u32, ratio: u32| {
             f64::from(part) / f64::from(ratio) / (f64::from(scaled) / f64::from(coarseness))
@@ -165,10 +170,15 @@ impl Load {
         Planes { luma, chroma, coarseness: self.coarseness }
     }
 
+    /// Pixels of the result a sample of a plane, across and down.
+    const fn coarseness_of(&self, index: usize) -> u32 {
+        if index == 0 { 1 } else { self.coarseness }
+    }
+
     /// Size of the resampled plane, as stored.
     fn target(&self, index: usize) -> Size {
         let Size { width, height } = self.view.cut.size;
-        let coarseness = if index == 0 { 1 } else { self.coarseness };
+        let coarseness = self.coarseness_of(index);
         Size::new(width.div_ceil(coarseness), height.div_ceil(coarseness))
     }
 
@@ -177,7 +187,7 @@ impl Load {
         let (across, down) = self.sampling.ratio(index);
         let target = self.target(index);
         let eighths = self.eighths[index];
-        let coarseness = if index == 0 { 1 } else { self.coarseness };
+        let coarseness = self.coarseness_of(index);
         let columns = PlaneAxis {
             stored: self.sampling.size.width,
             part: (part.x, part.size.width),

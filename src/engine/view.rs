@@ -60,6 +60,11 @@ impl View {
         self.orientation.display_size(self.cut.size)
     }
 
+    /// Whether the part becomes wider or higher.
+    pub fn is_enlarged(&self) -> bool {
+        self.scaled.exceeds(self.part.size)
+    }
+
     /// Whether samples are weighed: else they are only copied.
     pub fn is_resized(&self) -> bool {
         self.scaled != self.part.size

@@ -152,6 +152,26 @@ fn predictions_are_within_a_quarter() {
     }
 }
 
+/// Shapes that would make a row take part in thousands of others: what is held stays that of the result and its encoder.
+#[test]
+fn slivers_take_no_more_than_their_results() {
+    let wide = photograph(30_000, 2);
+    let tall = photograph(2, 30_000);
+    for source in [cards::jpeg(&wide, 88), cards::png(wide), cards::jpeg(&tall, 88), cards::png(tall)] {
+        for fops in [
+            "imageMogr2/thumbnail/1000x9999!/format/jpg",
+            "imageMogr2/thumbnail/9999x1000!/format/jpg",
+            "imageMogr2/crop/2x2/thumbnail/1000x9999!/format/jpg",
+            "imageMogr2/thumbnail/9999x1000!/rotate/90/format/jpg",
+        ] {
+            let (peak, predicted) = measured(&Bytes::from(source.clone()), fops);
+            // Ten megapixels: the frame, the coefficients, the file; and what the library keeps between its two passes.
+            assert!(peak < 160 << 20, "{fops}: {peak} bytes");
+            assert!(predicted < 200 << 20 && predicted * 5 / 4 > peak, "{fops}: {predicted} predicted, {peak} taken");
+        }
+    }
+}
+
 /// Ten times the frames take no more memory, but for the file that is written.
 #[test]
 fn animations_take_the_memory_of_a_few_frames() {

@@ -13,12 +13,13 @@ use crate::geometry::Size;
 /// Scales `frame` to `size` with a Lanczos kernel of three lobes, widened for shrinking; the layout stays.
 ///
 /// RGBA is weighted by its alpha, so that the colour of transparent pixels does not bleed. A frame that has the size
-/// already is returned untouched. Kernels differ in instructions between processors, not in results.
+/// already is returned untouched. What becomes wider or higher is scaled in its stored numbers
+/// ([`Light::for_resize`]). Kernels differ in instructions between processors, not in results.
 ///
 /// # Errors
 /// [`Error::Cancelled`].
 pub fn resize(frame: Frame, size: Size, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
-    match light {
+    match light.for_resize(frame.size(), size) {
         _ if frame.size() == size => Ok(frame),
         Light::Gamma => Ok(resize_codes(&frame, size)),
         Light::Mixed | Light::Linear => resize_rows(&frame, size, light, cancel),
@@ -47,8 +48,31 @@ fn resize_rows(frame: &Frame, size: Size, light: Light, cancel: &Cancel) -> Resu
     Ok(Frame::new(size, frame.layout(), resampler.finish()).expect("the axes have this size"))
 }
 
-/// The stored numbers as they are; the library computes in integers.
+/// The stored numbers as they are, by the library.
 fn resize_codes(frame: &Frame, size: Size) -> Frame {
+    if narrows_first(frame.size(), size) {
+        convolve(&convolve(frame, Size::new(size.width, frame.size().height)), size)
+    } else {
+        convolve(frame, size)
+    }
+}
+
+/// Size of the picture between the two passes of a resize of stored numbers.
+pub(in crate::engine) const fn size_between(source: Size, target: Size) -> Size {
+    if narrows_first(source, target) {
+        Size::new(target.width, source.height)
+    } else {
+        Size::new(source.width, target.height)
+    }
+}
+
+/// The library scales columns first, which would make a picture of all columns where only the height grows.
+const fn narrows_first(source: Size, target: Size) -> bool {
+    target.width < source.width && target.height > source.height
+}
+
+/// The library computes in integers.
+fn convolve(frame: &Frame, size: Size) -> Frame {
     let layout = frame.layout();
     let pixel_type = pixel_type(layout);
     let source = ImageRef::new(frame.size().width, frame.size().height, frame.pixels(), pixel_type)
