@@ -4,7 +4,7 @@
 //! loads, how many frames are worked on, and a bound on memory. Limits refuse here; [`run`](super::run) only executes.
 
 use super::Error;
-use super::image::{Format, Header};
+use super::image::{ColorModel, Format, Header};
 use super::limits::Limits;
 use super::planes;
 use super::program::{Answer, Cost, ImageOutput, Keep, PlanarStart, Program, Rendering, Slim, Step};
@@ -234,7 +234,7 @@ impl<'a> Resolver<'a> {
         let natural = header.display_size();
         let size = mark.scale.map_or(natural, |scale| scale.size(natural, self.size));
         // The vendor leaves a picture as it is where the mark is larger.
-        if size.width > self.size.width || size.height > self.size.height {
+        if size.exceeds(self.size) {
             return Ok(());
         }
         let dissolve_percent = mark.dissolve;
@@ -313,7 +313,7 @@ impl<'a> Resolver<'a> {
 
     /// Makes `size` the current one, refusing what is larger than a result may be unless it was so before.
     fn grow(&mut self, size: Size) -> Result<(), Error> {
-        if size.width > self.size.width || size.height > self.size.height {
+        if size.exceeds(self.size) {
             self.check_output(size)?;
         }
         self.size = size;
@@ -390,7 +390,9 @@ impl<'a> Resolver<'a> {
     /// How many times coarser than luma the output's chroma is, where planes can be encoded as they are.
     fn coarseness(&self, output: &ImageOutput) -> Option<u32> {
         let QualityTarget::Fixed(quality) = output.quality else { return None };
-        let keeps_colors = output.keep.profile || !self.header.may_have_profile;
+        // A profile of grays is used up by the result (see `Job::metadata`), so that its pixels have to be converted.
+        let carries_profile = output.keep.profile && self.header.color_model != ColorModel::Gray;
+        let keeps_colors = carries_profile || !self.header.may_have_profile;
         let coarseness = encode::chroma_coarseness(output.format, quality)?;
         (output.size_limit.is_none() && keeps_colors).then_some(coarseness)
     }

@@ -1,7 +1,9 @@
 //! The example pictures: the README's URLs give the README's pictures, and what the files are meant to show holds.
 
 use mogr::engine::image::{Frame, Layout};
-use mogr::engine::metadata;
+use mogr::engine::{encode, metadata};
+use mogr::geometry::Size;
+use mogr::plan::output::OutputFormat;
 
 use crate::server::{Answer, Server, frame, photos};
 
@@ -96,6 +98,33 @@ async fn profiles_are_kept_or_their_colours_converted() {
         r.max(g).max(b) - r.min(g).min(b)
     };
     assert!(saturation(&stripped) > saturation(&kept), "{} {}", saturation(&stripped), saturation(&kept));
+}
+
+/// Half the light is 128 in a profile that counts light, and 188 in sRGB, whichever way a gray JPEG takes.
+#[tokio::test]
+async fn gray_profiles_are_converted() {
+    let linear = moxcms::ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+    let frame = Frame::filled(Size::new(64, 48), Layout::Gray, [128; 4]);
+    let settings = encode::Settings {
+        format: OutputFormat::Jpeg,
+        quality: 90,
+        interlace: false,
+        colors: None,
+        lossless: false,
+        effort: encode::Effort::Fast,
+        metadata: metadata::Metadata { icc: Some(linear), ..Default::default() },
+    };
+    let server = Server::over(&[("gray.jpg", &encode::still(&frame, &settings).unwrap())]).await;
+    for fops in [
+        "imageView2/2/w/32",
+        "imageView2/2/w/32/format/webp",
+        "imageMogr2/thumbnail/32x/strip",
+        "imageMogr2/quality/80",
+    ] {
+        let answer = server.get(&format!("/gray.jpg?{fops}")).await;
+        let [value, ..] = answer.pixels().rgba_at(10, 10);
+        assert!(value.abs_diff(188) <= 2, "{fops}: {value}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Programs worked out from headers alone.
 
 use super::*;
-use crate::engine::image::{ColorModel, Sampling};
+use crate::engine::image::Sampling;
 use crate::plan::output::{QualityTarget, Score};
 
 fn photo(size: Size, orientation: Option<Orientation>) -> Header {
@@ -68,6 +68,16 @@ fn photographs_are_loaded_as_planes() {
     ] {
         let planes = program(fops, &header).expect(fops).planes.expect(fops);
         assert_eq!((planes.load.eighths, planes.is_all), (eighths, is_all), "{fops}");
+    }
+    let gray = Header {
+        color_model: ColorModel::Gray,
+        sampling: Some(Sampling { gray: true, chroma: (1, 1), ..sampling }),
+        ..header.clone()
+    };
+    for (may_have_profile, is_all) in [(false, true), (true, false)] {
+        let gray = Header { may_have_profile, ..gray.clone() };
+        let planes = program("imageView2/2/w/240", &gray).expect("small").planes.expect("it is in planes");
+        assert_eq!(planes.is_all, is_all, "a profile of grays is converted: {may_have_profile}");
     }
     let progressive = Header { sampling: Some(Sampling { progressive: true, ..sampling }), ..header.clone() };
     assert!(program("imageView2/2/w/240", &progressive).expect("small").planes.is_some());
