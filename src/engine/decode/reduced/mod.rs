@@ -113,7 +113,9 @@ impl<'a> Reduced<'a> {
                 return Err(Unclaimed);
             }
             let bits = Bits::new(jpeg, scan.data);
-            Source::Sequential(Box::new(scan::Sequential::new(bits, &tables, &frame, &scan).ok_or(Unclaimed)?))
+            Source::Sequential(Box::new(
+                scan::Sequential::new(bits, &tables, &frame, &scan, &components).ok_or(Unclaimed)?,
+            ))
         };
         Ok(Self { components, window, next_row: 0, source, cancel: cancel.clone() })
     }

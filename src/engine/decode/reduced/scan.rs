@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use super::bits::Bits;
 use super::headers::{FrameHeader, ScanHeader, Tables, Unclaimed, natural};
 use super::huffman::{AcTable, Huffman};
-use super::idct::{BLOCK, Basis, Block, UNUSED, mean_sample};
+use super::idct::{BLOCK, Basis, Block, UNUSED, Waves, mean_sample, spill};
 use super::{Request, Rows};
 use crate::geometry::Rect;
 
@@ -53,7 +53,7 @@ impl Component {
             if !(1..=8).contains(&points) {
                 return None;
             }
-            let stride = window.columns.len() * header.across * points;
+            let stride = window.columns.len() * header.across * points + spill(points);
             let samples = vec![0; stride * header.down * points];
             Some(Self { points, across: header.across, down: header.down, stride, samples })
         };
@@ -91,11 +91,9 @@ static SELECTIONS: LazyLock<[Selection; 9]> = LazyLock::new(|| {
     })
 });
 
-struct Bases(Basis<2>, Basis<3>, Basis<4>, Basis<5>, Basis<6>, Basis<7>, Basis<8>);
+struct Bases(Basis<5>, Basis<6>, Basis<7>, Basis<8>);
 
-static BASES: LazyLock<Bases> = LazyLock::new(|| {
-    Bases(Basis::new(), Basis::new(), Basis::new(), Basis::new(), Basis::new(), Basis::new(), Basis::new())
-});
+static BASES: LazyLock<Bases> = LazyLock::new(|| Bases(Basis::new(), Basis::new(), Basis::new(), Basis::new()));
 
 /// How a component is coded.
 struct Coder {
@@ -105,6 +103,35 @@ struct Coder {
     quantisation: [i32; 64],
     /// Blocks a unit.
     blocks: usize,
+    inverse: Inverse,
+}
+
+/// How coefficients become samples: a few are added up as they are read, many are transformed together.
+enum Inverse {
+    One,
+    Two(Box<Waves<2>>),
+    Three(Box<Waves<3>>),
+    Four(Box<Waves<4>>),
+    Five,
+    Six,
+    Seven,
+    Eight,
+}
+
+impl Inverse {
+    /// To `points` × `points` samples a block.
+    fn new(points: usize, quantisation: &[i32; 64]) -> Self {
+        match points {
+            1 => Self::One,
+            2 => Self::Two(Waves::new(quantisation)),
+            3 => Self::Three(Waves::new(quantisation)),
+            4 => Self::Four(Waves::new(quantisation)),
+            5 => Self::Five,
+            6 => Self::Six,
+            7 => Self::Seven,
+            _ => Self::Eight,
+        }
+    }
 }
 
 /// Counts units from restart marker to restart marker.
@@ -146,12 +173,18 @@ pub(super) struct Sequential<'a> {
 }
 
 impl<'a> Sequential<'a> {
-    /// `None` where a table is missing or makes no sense.
-    pub(super) fn new(bits: Bits<'a>, tables: &Tables, frame: &FrameHeader, scan: &ScanHeader) -> Option<Self> {
+    /// Blocks become as many samples as `components` say; `None` where a table is missing or makes no sense.
+    pub(super) fn new(
+        bits: Bits<'a>,
+        tables: &Tables,
+        frame: &FrameHeader,
+        scan: &ScanHeader,
+        components: &[Component],
+    ) -> Option<Self> {
         // Cb and Cr share their tables, which take a while to make.
         let mut made: Vec<(usize, Rc<AcTable>)> = Vec::new();
         let mut coders = Vec::with_capacity(3);
-        for (&(_, dc, ac), header) in scan.components.iter().zip(&frame.components) {
+        for ((&(_, dc, ac), header), component) in scan.components.iter().zip(&frame.components).zip(components) {
             let table = match made.iter().find(|(slot, _)| *slot == ac) {
                 Some((_, table)) => Rc::clone(table),
                 None => {
@@ -160,10 +193,12 @@ impl<'a> Sequential<'a> {
                     table
                 }
             };
+            let quantisation = tables.quantisation[header.table]?;
             coders.push(Coder {
                 dc: Huffman::for_differences(tables.dc[dc].as_ref()?)?,
                 ac: table,
-                quantisation: tables.quantisation[header.table]?,
+                inverse: Inverse::new(component.points, &quantisation),
+                quantisation,
                 blocks: header.across * header.down,
             });
         }
@@ -232,15 +267,15 @@ impl<'a> Sequential<'a> {
                     for x in 0..*across {
                         let left = y * *points * *stride + (column * *across + x) * *points;
                         let square = (&mut samples[..], left, *stride);
-                        match *points {
-                            1 => mean(bits, coder, prediction, square)?,
-                            2 => block(bits, coder, prediction, &bases.0, square)?,
-                            3 => block(bits, coder, prediction, &bases.1, square)?,
-                            4 => block(bits, coder, prediction, &bases.2, square)?,
-                            5 => block(bits, coder, prediction, &bases.3, square)?,
-                            6 => block(bits, coder, prediction, &bases.4, square)?,
-                            7 => block(bits, coder, prediction, &bases.5, square)?,
-                            _ => block(bits, coder, prediction, &bases.6, square)?,
+                        match &coder.inverse {
+                            Inverse::One => mean(bits, coder, prediction, square)?,
+                            Inverse::Two(waves) => waved(bits, coder, prediction, waves, square)?,
+                            Inverse::Three(waves) => waved(bits, coder, prediction, waves, square)?,
+                            Inverse::Four(waves) => waved(bits, coder, prediction, waves, square)?,
+                            Inverse::Five => block(bits, coder, prediction, &bases.0, square)?,
+                            Inverse::Six => block(bits, coder, prediction, &bases.1, square)?,
+                            Inverse::Seven => block(bits, coder, prediction, &bases.2, square)?,
+                            Inverse::Eight => block(bits, coder, prediction, &bases.3, square)?,
                         }
                     }
                 }
@@ -279,6 +314,22 @@ fn mean(bits: &mut Bits<'_>, coder: &Coder, prediction: &mut i32, square: Square
     Some(())
 }
 
+/// Decodes a block to N × N samples, few enough to add up what each coefficient makes of them.
+#[inline(always)]
+fn waved<const N: usize>(
+    bits: &mut Bits<'_>,
+    coder: &Coder,
+    prediction: &mut i32,
+    waves: &Waves<N>,
+    (samples, left, stride): Square<'_>,
+) -> Option<()> {
+    *prediction = prediction.wrapping_add(coder.dc.difference(bits)?);
+    let mut sums = Waves::<N>::level(dequantised(*prediction, coder));
+    coefficients(bits, &coder.ac, SELECTIONS[N].last, |at, value| waves.add(&mut sums, at, value))?;
+    Waves::<N>::finish(&sums, samples, left, stride);
+    Some(())
+}
+
 /// Decodes a block to N × N samples.
 #[inline(always)]
 fn block<const N: usize>(
@@ -286,44 +337,17 @@ fn block<const N: usize>(
     coder: &Coder,
     prediction: &mut i32,
     basis: &Basis<N>,
-    square: Square<'_>,
+    (samples, left, stride): Square<'_>,
 ) -> Option<()> {
     let selection = &SELECTIONS[N];
     *prediction = prediction.wrapping_add(coder.dc.difference(bits)?);
-    let (samples, left, stride) = square;
     let dc = dequantised(*prediction, coder);
     let mut block: Block = [0; BLOCK];
     let mut is_flat = true;
-    let mut at = 1;
-    loop {
-        bits.ensure_32();
-        let short = coder.ac.coefficient(bits.window());
-        let (run, value) = if short.value() != 0 {
-            bits.consume(short.total());
-            (short.run(), short.value())
-        } else {
-            let symbol = coder.ac.codes.symbol(bits.window())?;
-            let value = symbol.value(bits.window());
-            bits.consume(symbol.total());
-            if symbol.size() == 0 && symbol.run() != 15 {
-                break;
-            }
-            (symbol.run(), value)
-        };
-        at += run;
-        let coefficient = value.wrapping_mul(*coder.quantisation.get(at)?);
-        block[usize::from(selection.slot[at & 63] & 63)] = coefficient;
+    coefficients(bits, &coder.ac, selection.last, |at, value| {
+        block[usize::from(selection.slot[at] & 63)] = value.wrapping_mul(coder.quantisation[at]);
         is_flat = false;
-        at += 1;
-        if at > selection.last {
-            match at {
-                ..64 => coder.ac.skip(bits, at)?,
-                64 => {}
-                _ => return None,
-            }
-            break;
-        }
-    }
+    })?;
     if is_flat {
         for row in samples[left..].chunks_mut(stride).take(N) {
             row[..N].fill(mean_sample(dc));
@@ -333,4 +357,36 @@ fn block<const N: usize>(
     block[0] = dc;
     basis.inverse(&block, samples, left, stride);
     Some(())
+}
+
+/// Hands over the AC coefficients up to `last` with their places (1–63) in zigzag order, and passes over the others;
+/// `None` where the codes make no block.
+#[inline(always)]
+fn coefficients(bits: &mut Bits<'_>, table: &AcTable, last: usize, mut take: impl FnMut(usize, i32)) -> Option<()> {
+    let mut at = 1;
+    loop {
+        bits.ensure_32();
+        let short = table.coefficient(bits.window());
+        let (run, value) = if short.value() != 0 {
+            bits.consume(short.total());
+            (short.run(), short.value())
+        } else {
+            let symbol = table.codes.symbol(bits.window())?;
+            let value = symbol.value(bits.window());
+            bits.consume(symbol.total());
+            if symbol.size() == 0 && symbol.run() != 15 {
+                return Some(());
+            }
+            (symbol.run(), value)
+        };
+        at += run;
+        if at > 63 {
+            return None;
+        }
+        take(at, value);
+        at += 1;
+        if at > last {
+            return if at < 64 { table.skip(bits, at) } else { Some(()) };
+        }
+    }
 }

@@ -63,15 +63,12 @@ fn decode(jpeg: &[u8], eighths: u8, part: Rect) -> Result<Vec<Plane>, Unclaimed>
     while reduced.next_band()? {
         for index in 0..count {
             let rows = reduced.rows(index);
-            match planes.get_mut(index) {
-                Some(plane) => plane.samples.extend(rows.samples),
-                None => planes.push(Plane {
-                    samples: rows.samples.to_vec(),
-                    stride: rows.stride,
-                    left: rows.left,
-                    top: rows.top,
-                }),
+            let stride = rows.stride - idct::spill(eighths.into());
+            if planes.len() == index {
+                planes.push(Plane { samples: Vec::new(), stride, left: rows.left, top: rows.top });
             }
+            let samples = rows.samples.chunks(rows.stride).flat_map(|row| &row[..stride]);
+            planes[index].samples.extend(samples);
         }
     }
     Ok(planes)
