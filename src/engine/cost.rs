@@ -143,8 +143,9 @@ impl Tally {
 
 /// Scratch of a resize beside source and result.
 fn resize_bytes(picture: Picture, target: Size, light: Light) -> u64 {
-    match light.for_resize(picture.size, target) {
-        Light::Gamma => resize::size_between(picture.size, target).area() * picture.channels(),
+    let has_alpha = picture.channels() == 4;
+    match light.for_resize(picture.size, target, has_alpha) {
+        Light::Gamma => resize::codes_scratch_bytes(picture.size, target, picture.channels()),
         Light::Mixed | Light::Linear => resample::scratch_bytes(picture.size, target, picture.channels()),
     }
 }

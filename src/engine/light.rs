@@ -26,17 +26,25 @@ const MIXED_POWER: f64 = 1.3;
 /// Steps of the way back; five a code where the curve is steepest.
 const STEPS: usize = 1 << 14;
 
-/// A curve from samples to the numbers that are averaged, and back.
+/// A curve from samples to the numbers that are averaged, 0 to 1, and back.
 #[derive(Debug)]
-pub(in crate::engine) struct Curve {
-    decoded: [f32; 256],
-    encoded: Box<[u8; STEPS]>,
+pub(in crate::engine) enum Curve {
+    /// The samples as they are.
+    Straight,
+    /// By tables.
+    Bent(Box<Tables>),
 }
 
-static GAMMA: LazyLock<Curve> = LazyLock::new(|| Curve::new(|value| value, |value| value));
+#[derive(Debug)]
+pub(in crate::engine) struct Tables {
+    decoded: [f32; 256],
+    encoded: [u8; STEPS],
+}
+
+static GAMMA: Curve = Curve::Straight;
 static MIXED: LazyLock<Curve> =
-    LazyLock::new(|| Curve::new(|value| value.powf(MIXED_POWER), |value| value.powf(1.0 / MIXED_POWER)));
-static LINEAR: LazyLock<Curve> = LazyLock::new(|| Curve::new(srgb_to_linear, linear_to_srgb));
+    LazyLock::new(|| Curve::bent(|value| value.powf(MIXED_POWER), |value| value.powf(1.0 / MIXED_POWER)));
+static LINEAR: LazyLock<Curve> = LazyLock::new(|| Curve::bent(srgb_to_linear, linear_to_srgb));
 
 /// IEC 61966-2-1, both from and to 0–1.
 fn srgb_to_linear(value: f64) -> f64 {
@@ -49,10 +57,15 @@ fn linear_to_srgb(value: f64) -> f64 {
 }
 
 impl Light {
-    /// In which numbers a picture is scaled from one size to another: what becomes wider or higher averages nothing, and
-    /// stays in its stored numbers.
-    pub(in crate::engine) const fn for_resize(self, from: Size, to: Size) -> Self {
-        if to.exceeds(from) { Self::Gamma } else { self }
+    /// In which numbers a picture is scaled from one size to another. What becomes wider or higher averages nothing, and
+    /// stays in its stored numbers. So do, unless light was asked for, pictures with alpha: they are drawings, whose edges
+    /// were smoothed in those.
+    pub(in crate::engine) const fn for_resize(self, from: Size, to: Size, has_alpha: bool) -> Self {
+        match self {
+            _ if to.exceeds(from) => Self::Gamma,
+            Self::Mixed if has_alpha => Self::Gamma,
+            light => light,
+        }
     }
 
     pub(in crate::engine) fn curve(self) -> &'static Curve {
@@ -65,29 +78,55 @@ impl Light {
 }
 
 impl Curve {
-    fn new(decode: fn(f64) -> f64, encode: fn(f64) -> f64) -> Self {
-        let decoded = std::array::from_fn(|code| decode(code as f64 / 255.0) as f32);
-        let mut encoded = Box::new([0; STEPS]);
-        for (step, code) in encoded.iter_mut().enumerate() {
+    fn bent(decode: fn(f64) -> f64, encode: fn(f64) -> f64) -> Self {
+        let mut tables = Box::new(Tables { decoded: [0.0; 256], encoded: [0; STEPS] });
+        for (code, number) in tables.decoded.iter_mut().enumerate() {
+            *number = decode(code as f64 / 255.0) as f32;
+        }
+        for (step, code) in tables.encoded.iter_mut().enumerate() {
             *code = (encode(step as f64 / (STEPS - 1) as f64) * 255.0).round() as u8;
         }
-        Self { decoded, encoded }
+        Self::Bent(tables)
     }
 
     /// A sample as a number from 0 to 1.
     #[inline(always)]
     pub(in crate::engine) fn decode(&self, sample: u8) -> f32 {
-        self.decoded[usize::from(sample)]
+        match self {
+            Self::Straight => f32::from(sample) * (1.0 / 255.0),
+            Self::Bent(tables) => tables.decoded[usize::from(sample)],
+        }
+    }
+
+    /// Samples as numbers, as many as there are of both.
+    #[inline(always)]
+    pub(in crate::engine) fn decode_all(&self, samples: &[u8], numbers: &mut [f32]) {
+        let pairs = numbers.iter_mut().zip(samples);
+        match self {
+            Self::Straight => pairs.for_each(|(number, sample)| *number = f32::from(*sample) * (1.0 / 255.0)),
+            Self::Bent(tables) => pairs.for_each(|(number, sample)| *number = tables.decoded[usize::from(*sample)]),
+        }
     }
 
     /// The samples nearest to numbers; what lies outside 0–1 is clipped.
     #[inline(always)]
     pub(in crate::engine) fn encode_all<const N: usize>(&self, values: [f32; N]) -> [u8; N] {
-        /// Adding it leaves the rounded integer in the low bits of the mantissa.
-        const SHIFT: f32 = 8_388_608.0;
-        let steps = values.map(|value| (value.clamp(0.0, 1.0) * (STEPS - 1) as f32 + SHIFT).to_bits());
-        steps.map(|step| self.encoded[step as usize & (STEPS - 1)])
+        match self {
+            Self::Straight => std::array::from_fn(|at| rounded(values[at], 255.0) as u8),
+            Self::Bent(tables) => {
+                let steps: [u32; N] = std::array::from_fn(|at| rounded(values[at], (STEPS - 1) as f32));
+                std::array::from_fn(|at| tables.encoded[steps[at] as usize & (STEPS - 1)])
+            }
+        }
     }
+}
+
+/// The whole number nearest to `value` times `scale`, of values from 0 to 1, in the low bits.
+#[inline(always)]
+fn rounded(value: f32, scale: f32) -> u32 {
+    /// Adding it leaves the rounded integer in the low bits of the mantissa.
+    const SHIFT: f32 = 8_388_608.0;
+    (value.clamp(0.0, 1.0) * scale + SHIFT).to_bits()
 }
 
 #[cfg(test)]

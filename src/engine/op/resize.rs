@@ -13,13 +13,13 @@ use crate::geometry::Size;
 /// Scales `frame` to `size` with a Lanczos kernel of three lobes, widened for shrinking; the layout stays.
 ///
 /// RGBA is weighted by its alpha, so that the colour of transparent pixels does not bleed. A frame that has the size
-/// already is returned untouched. What becomes wider or higher is scaled in its stored numbers
+/// already is returned untouched. Some pictures are scaled in their stored numbers whatever the light
 /// ([`Light::for_resize`]). Kernels differ in instructions between processors, not in results.
 ///
 /// # Errors
 /// [`Error::Cancelled`].
 pub fn resize(frame: Frame, size: Size, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
-    match light.for_resize(frame.size(), size) {
+    match light.for_resize(frame.size(), size, frame.layout() == Layout::Rgba) {
         _ if frame.size() == size => Ok(frame),
         Light::Gamma => Ok(resize_codes(&frame, size)),
         Light::Mixed | Light::Linear => resize_rows(&frame, size, light, cancel),
@@ -57,13 +57,16 @@ fn resize_codes(frame: &Frame, size: Size) -> Frame {
     }
 }
 
-/// Size of the picture between the two passes of a resize of stored numbers.
-pub(in crate::engine) const fn size_between(source: Size, target: Size) -> Size {
-    if narrows_first(source, target) {
+/// Bytes that a resize of stored numbers takes beside source and result: the picture between the two passes, and a copy of
+/// the source that is weighed by its alpha.
+pub(in crate::engine) const fn codes_scratch_bytes(source: Size, target: Size, channels: u64) -> u64 {
+    let between = if narrows_first(source, target) {
         Size::new(target.width, source.height)
     } else {
         Size::new(source.width, target.height)
-    }
+    };
+    let weighed = if channels == 4 { source.area() } else { 0 };
+    (between.area() + weighed) * channels
 }
 
 /// The library scales columns first, which would make a picture of all columns where only the height grows.
