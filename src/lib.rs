@@ -42,3 +42,4 @@ pub mod plan;
 pub mod settings;
 pub mod store;
 pub mod transform;
+pub mod workers;

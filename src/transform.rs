@@ -2,18 +2,16 @@
 //!
 //! [`Transformer::identify`] names the result from the source's version and the canonical plan, which is enough to
 //! answer conditional requests; [`Transformer::render`] answers from the cache or computes, once for all that ask at
-//! the same time. Pixel work runs on blocking threads, as many at once as there are permits, behind a bounded queue.
+//! the same time. Pixel work runs on [`Workers`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cache::{CacheKey, Memory, Origin, ResultCache, Weigh};
 use crate::engine::image::Header;
-use crate::engine::limits::{Cancel, Limits};
+use crate::engine::limits::Limits;
 use crate::engine::program::{Program, Rendering};
 use crate::engine::resolve::resolve;
 use crate::engine::run::{Content, Output, Stage, run};
@@ -22,6 +20,7 @@ use crate::error::ErrorKind;
 use crate::plan::Plan;
 use crate::plan::watermark::ImageRef;
 use crate::store::{self, Bucket, Buckets, Meta, Remote};
+use crate::workers::{self, Workers};
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
 const ENGINE_REVISION: &str = "3";
@@ -57,6 +56,15 @@ pub enum Error {
     /// A fault of the server.
     #[error("the server failed on this request")]
     Crashed,
+}
+
+impl From<workers::Error> for Error {
+    fn from(error: workers::Error) -> Self {
+        match error {
+            workers::Error::Busy => Self::Busy,
+            workers::Error::Crashed => Self::Crashed,
+        }
+    }
 }
 
 impl Error {
@@ -172,7 +180,7 @@ pub struct Transformer {
     cache: ResultCache<Rendered>,
     /// Qualities that were found by searching for a score, so that a result that left the cache is made without.
     qualities: Memory<u8>,
-    pool: Pool,
+    workers: Workers,
     config: Arc<Config>,
 }
 
@@ -180,9 +188,9 @@ impl Transformer {
     /// A transformer over `buckets` that fetches pictures named by URL with `remote`.
     pub fn new(buckets: Arc<Buckets>, remote: Remote, config: Config) -> Self {
         let cache = ResultCache::new(config.cache_bytes);
-        let pool = Pool::new(config.workers, config.queue);
+        let workers = Workers::new(config.workers, config.queue);
         let qualities = Memory::new(REMEMBERED_QUALITIES);
-        Self { buckets, remote, cache, qualities, pool, config: Arc::new(config) }
+        Self { buckets, remote, cache, qualities, workers, config: Arc::new(config) }
     }
 
     /// The buckets it reads from.
@@ -265,16 +273,16 @@ impl Transformer {
             program.remember_quality(quality);
         }
         let fetch = started.elapsed();
-        let permit = self.pool.permit().await?;
+        let permit = self.workers.permit().await?;
         let wait = started.elapsed() - fetch;
         let limits = self.config.limits.clone();
         let source = source.clone();
-        let (output, timings) = blocking(permit, move |cancel| {
+        let work = self.workers.run(permit, move |cancel| {
             let mut clock = StageClock::default();
             let output = run(&program, &source, &pictures, &limits, cancel, &mut |stage| clock.enter(stage))?;
             Ok::<_, engine::Error>((output, clock.stop()))
-        })
-        .await??;
+        });
+        let (output, timings) = work.await??;
         if let Some(quality) = output.found_quality {
             self.qualities.put(identity.cache_key, quality).await;
         }
@@ -374,76 +382,6 @@ pub fn media_type_of(body: &[u8], key: &str) -> String {
         Some(format) => Content::Image(format).media_type().to_owned(),
         None => mime_guess::from_path(key).first_or_octet_stream().to_string(),
     }
-}
-
-/// Permits for pixel work, and a bounded number of requests waiting for one.
-#[derive(Clone, Debug)]
-struct Pool {
-    permits: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
-    queue: usize,
-}
-
-impl Pool {
-    fn new(workers: usize, queue: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(workers.max(1))), waiting: Arc::default(), queue }
-    }
-
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let place = Waiting::take(&self.waiting);
-        if place.ahead >= self.queue {
-            return Err(Error::Busy);
-        }
-        Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Busy)
-    }
-}
-
-/// A place in the queue, given back when dropped, also when the request goes away while it waits.
-struct Waiting {
-    count: Arc<AtomicUsize>,
-    ahead: usize,
-}
-
-impl Waiting {
-    fn take(count: &Arc<AtomicUsize>) -> Self {
-        let ahead = count.fetch_add(1, Ordering::Relaxed);
-        Self { count: Arc::clone(count), ahead }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Runs `work` on a blocking thread. Where nobody waits for it any more it is told to stop; where it panics only this
-/// request fails.
-async fn blocking<T: Send + 'static>(
-    permit: OwnedSemaphorePermit,
-    work: impl FnOnce(&Cancel) -> T + Send + 'static,
-) -> Result<T, Error> {
-    struct CancelOnDrop(Cancel);
-    impl Drop for CancelOnDrop {
-        fn drop(&mut self) {
-            self.0.cancel();
-        }
-    }
-    let cancel = Cancel::default();
-    let _stop = CancelOnDrop(cancel.clone());
-    let joined = tokio::task::spawn_blocking(move || {
-        let result = work(&cancel);
-        drop(permit);
-        result
-    })
-    .await;
-    joined.map_err(|error| {
-        tracing::error!(%error, "the engine failed on a request");
-        Error::Crashed
-    })
 }
 
 /// Adds up the time spent in each stage.
