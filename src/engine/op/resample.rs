@@ -16,6 +16,9 @@ const LOBES: f64 = 3.0;
 /// Rows that are filtered along their length at once.
 const BATCH: usize = 8;
 
+/// Rows that are added to the sums at once: each sum is loaded and stored once for all of them.
+const GROUP: usize = 4;
+
 /// Which samples along one axis make up each scaled sample, and with which weights.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::engine) struct Axis {
@@ -106,8 +109,8 @@ pub(in crate::engine) fn scratch_bytes(source: Size, target: Size, channels: u64
     let (columns, _) = axis(source.width, target.width);
     let (rows, overlap) = axis(source.height, target.height);
     let weights = columns * f64::from(target.width) + rows * f64::from(target.height);
-    // A row as numbers, unfinished sums, and a batch that is turned.
-    let lines = 1.0 + overlap + 2.0 * BATCH as f64;
+    // A group of rows as numbers, unfinished sums, and a batch that is turned.
+    let lines = 2.0 * GROUP as f64 + overlap + 2.0 * BATCH as f64;
     let numbers = f64::from(source.width) * channels as f64 * lines + weights;
     (numbers * size_of::<f32>() as f64) as u64
 }
@@ -185,8 +188,10 @@ pub(in crate::engine) struct Resampler {
     curve: &'static Curve,
     /// Numbers in a row as it goes in.
     width: usize,
-    /// The row that just went in, as numbers.
-    row: Vec<f32>,
+    /// The rows that went in last, as numbers.
+    group: Vec<f32>,
+    /// How many of them are not in the sums yet.
+    pending: usize,
     /// Sums of unfinished rows; scaled row y has slot y modulo `slots`.
     sums: Vec<f32>,
     slots: usize,
@@ -202,10 +207,11 @@ pub(in crate::engine) struct Resampler {
 impl Resampler {
     pub(in crate::engine) fn new(columns: Axis, rows: Axis, samples: Samples, curve: &'static Curve) -> Self {
         let width = columns.needed().len() * samples.count();
-        let slots = rows.overlap() + BATCH;
+        let slots = rows.overlap() + BATCH + GROUP;
         Self {
             width,
-            row: vec![0.0; width],
+            group: vec![0.0; width * GROUP],
+            pending: 0,
             sums: vec![0.0; width * slots],
             slots,
             turned: vec![[0.0; BATCH]; width],
@@ -266,33 +272,48 @@ impl Resampler {
         }
         assert_eq!(row.len(), self.width, "a row is as long as the axis needs");
         self.decode(row);
-        let mut scaled = self.next_scaled;
-        // Rows of this batch that were finished by earlier source rows take no part any more.
-        while scaled < self.rows.len() {
-            let (first, weights) = self.rows.taps_of(scaled);
-            let Some(tap) = self.next_row.checked_sub(first) else { break };
-            if let Some(&weight) = weights.get(tap) {
-                let slot = scaled % self.slots * self.width;
-                let sums = &mut self.sums[slot..slot + self.width];
-                if tap == 0 {
-                    set(sums, &self.row, weight);
-                } else {
-                    add(sums, &self.row, weight);
-                }
-            }
-            scaled += 1;
-        }
         self.next_row += 1;
-        self.emit();
+        self.pending += 1;
+        if self.pending == GROUP || self.next_row == self.rows.needed().end {
+            self.add_group();
+            self.emit();
+        }
+    }
+
+    /// Adds the pending rows to the sums of the scaled rows that they take part in.
+    #[inline(always)]
+    fn add_group(&mut self) {
+        let start = self.next_row - self.pending;
+        for scaled in self.next_scaled..self.rows.len() {
+            let (first, taps) = self.rows.taps_of(scaled);
+            if first >= self.next_row {
+                break;
+            }
+            if first + taps.len() <= start {
+                continue;
+            }
+            // Of a group that is not full, rows from long ago stand in the other places.
+            let weight = |place: usize| (start + place).checked_sub(first).filter(|_| place < self.pending);
+            let weights = std::array::from_fn(|place| weight(place).and_then(|tap| taps.get(tap)).map_or(0.0, |w| *w));
+            let slot = scaled % self.slots * self.width;
+            let sums = &mut self.sums[slot..slot + self.width];
+            if first >= start {
+                sums.fill(0.0);
+            }
+            add_rows(sums, &self.group, weights);
+        }
+        self.pending = 0;
     }
 
     #[inline(always)]
     fn decode(&mut self, row: &[u8]) {
         let curve = self.curve;
+        let place = self.pending * self.width;
+        let numbers = &mut self.group[place..place + self.width];
         match self.samples {
-            Samples::One | Samples::Three => curve.decode_all(row, &mut self.row),
+            Samples::One | Samples::Three => curve.decode_all(row, numbers),
             Samples::Four => {
-                for (numbers, pixel) in self.row.as_chunks_mut::<4>().0.iter_mut().zip(row.as_chunks::<4>().0) {
+                for (numbers, pixel) in numbers.as_chunks_mut::<4>().0.iter_mut().zip(row.as_chunks::<4>().0) {
                     let alpha = f32::from(pixel[3]) / 255.0;
                     for at in 0..3 {
                         numbers[at] = curve.decode(pixel[at]) * alpha;
@@ -396,10 +417,14 @@ fn straighten(sums: &mut [[f32; BATCH]]) {
     }
 }
 
+/// Adds the rows of a group, each times its weight.
 #[inline(always)]
-fn set(sums: &mut [f32], row: &[f32], weight: f32) {
-    for (sum, number) in sums.iter_mut().zip(row) {
-        *sum = number * weight;
+fn add_rows(sums: &mut [f32], group: &[f32], weights: [f32; GROUP]) {
+    let width = sums.len();
+    let [first, second, third, fourth] = std::array::from_fn(|place| &group[place * width..(place + 1) * width]);
+    let [w0, w1, w2, w3] = weights;
+    for (at, sum) in sums.iter_mut().enumerate() {
+        *sum = *sum + first[at] * w0 + second[at] * w1 + third[at] * w2 + fourth[at] * w3;
     }
 }
 
