@@ -1,18 +1,17 @@
-//! What a delivery request costs, part by part: parse, resolve, a cache hit, and the most common transforms of a
-//! 12-megapixel photograph. `cargo bench --bench delivery`; nothing depends on the times.
+//! What a delivery request costs, part by part: parse, resolve, a cache hit, and every job of the table in
+//! `docs/performance.md`. `cargo bench --bench delivery`; nothing depends on the times.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, mpsc};
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use divan::Bencher;
 use mogr::cache::Origin;
-use mogr::engine::image::{Frame, Header, Layout};
-use mogr::engine::light::Light;
+use mogr::engine::image::Header;
 use mogr::engine::limits::{Cancel, Limits};
-use mogr::engine::metadata::Metadata;
-use mogr::engine::program::Rendering;
-use mogr::engine::{decode, encode, resolve, run};
-use mogr::geometry::Size;
+use mogr::engine::program::{Program, Rendering};
+use mogr::engine::run::Stage;
+use mogr::engine::{Error, decode, encode, resolve, run};
 use mogr::plan::Plan;
 use mogr::plan::output::OutputFormat;
 use mogr::plan::query::Query;
@@ -20,6 +19,13 @@ use mogr::store::guard::AddressGuard;
 use mogr::store::objects::Objects;
 use mogr::store::{Bucket, Buckets, Remote, Timeouts};
 use mogr::transform::{Config, Transformer};
+
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/it/cards.rs"]
+mod cards;
+mod sources;
+
+use sources::{example, faded, file, photograph, settings};
 
 fn main() {
     divan::main();
@@ -31,43 +37,94 @@ const URLS: [&str; 3] = [
     "imageView2/1/w/400/h/300/format/webp|watermark/2/text/5L2g5aW9/font/5a6L5L2T/fontsize/500/fill/d2hpdGU=",
 ];
 
-/// The most common transforms, on a 12-megapixel JPEG.
-const TRANSFORMS: [&str; 5] = [
-    "imageView2/2/w/320",
-    "imageView2/1/w/200/h/200",
-    "imageView2/2/w/1200",
-    "imageView2/2/w/800/format/webp",
-    "imageView2/2/w/1200|watermark/2/text/bW9ncg==/fontsize/800/fill/d2hpdGU=",
+/// A source, a pipeline, and the pictures that the pipeline paints.
+struct Job {
+    name: &'static str,
+    source: &'static LazyLock<Bytes>,
+    fops: &'static str,
+    pictures: &'static [&'static LazyLock<Bytes>],
+}
+
+impl std::fmt::Display for Job {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
+
+const fn job(name: &'static str, source: &'static LazyLock<Bytes>, fops: &'static str) -> Job {
+    Job { name, source, fops, pictures: &[] }
+}
+
+/// The jobs of the table, in its order and with its requests; then two that resolve otherwise.
+static JOBS: &[Job] = &[
+    job("24mp-320", &LARGE, "imageMogr2/thumbnail/320x213!/format/jpg/quality/80!/strip"),
+    job("12mp-1200", &PHOTO, "imageMogr2/thumbnail/1200x900!/format/jpg/quality/80!/strip"),
+    job("2mp-600", &SMALL, "imageMogr2/thumbnail/600x450!/format/jpg/quality/80!/strip"),
+    job("progressive-320", &PROGRESSIVE, "imageMogr2/thumbnail/320x240!/format/jpg/quality/80!/strip"),
+    job("12mp-webp", &PHOTO, "imageMogr2/thumbnail/800x600!/format/webp/quality/80!/strip"),
+    job("rgba-png", &FADED, "imageMogr2/thumbnail/800x600!/format/png/strip"),
+    job("rgba-webp", &FADED, "imageMogr2/thumbnail/800x600!/format/webp/quality/80!/strip"),
+    job("crop", &PHOTO, "imageMogr2/crop/!1000x1000a1200a800/thumbnail/500x500!/format/jpg/quality/80!/strip"),
+    job(
+        "crop-rotate",
+        &PHOTO,
+        "imageMogr2/crop/!1000x1000a1200a800/rotate/90/thumbnail/500x500!/format/jpg/quality/80!/strip",
+    ),
+    job("rotate", &PHOTO, "imageMogr2/rotate/90/thumbnail/900x1200!/format/jpg/quality/80!/strip"),
+    job("orient", &TURNED, "imageMogr2/auto-orient/thumbnail/900x1200!/format/jpg/quality/80!/strip"),
+    Job {
+        name: "watermark",
+        source: &PHOTO,
+        fops: concat!(
+            "imageMogr2/thumbnail/1200x900!/format/jpg/quality/80!/strip",
+            "|watermark/3/image/aHR0cDovL2V4YW1wbGUuY29tL2xvZ28ucG5n/gravity/NorthWest/dx/0/dy/0",
+            "/text/RXhhbXBsZSB3YXRlcm1hcmsgMjAyNg==/gravity/SouthEast/fontsize/720/fill/I2ZmZmZmZg==/dissolve/80",
+            "/format/jpg"
+        ),
+        pictures: &[&LOGO],
+    },
+    #[cfg(feature = "avif")]
+    job("avif", &PHOTO, "imageMogr2/thumbnail/800x600!/format/avif/quality/50!/strip"),
+    job("square-200", &PHOTO, "imageView2/1/w/200/h/200"),
+    job("100mp-320", &HUGE, "imageView2/2/w/320"),
 ];
 
-/// A 4000×3000 photograph: the landscape of the examples, enlarged, with grain so that its entropy is a camera's.
-static PHOTO: LazyLock<Bytes> = LazyLock::new(|| {
-    let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos/lake.jpg")).expect("an example");
-    let header = decode::probe(&file).expect("an image");
-    let frame = decode::still(&file, &header, 8, &Limits::default(), &Cancel::default()).expect("a picture");
-    let large = mogr::engine::op::resize::resize(frame, Size::new(4000, 3000), Light::Gamma, &Cancel::default())
-        .expect("nobody cancels");
-    let mut state = 1_u32;
-    let mut grain = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as i16 % 9 - 4
-    };
-    let pixels = large.pixels().iter().map(|value| (i16::from(*value) + grain()).clamp(0, 255) as u8).collect();
-    let frame = Frame::new(Size::new(4000, 3000), Layout::Rgb, pixels).expect("as many pixels as before");
-    let settings = encode::Settings {
-        format: OutputFormat::Jpeg,
-        quality: 90,
-        interlace: false,
-        colors: None,
-        lossless: false,
-        effort: encode::Effort::Fast,
-        metadata: Metadata::default(),
-    };
-    encode::still(&frame, &settings).expect("a JPEG").into()
+/// A 4000×3000 photograph of quality 90, and the same in other sizes and kinds.
+static PHOTO: LazyLock<Bytes> = LazyLock::new(|| jpeg(4000, 3000));
+static LARGE: LazyLock<Bytes> = LazyLock::new(|| jpeg(6000, 4000));
+static SMALL: LazyLock<Bytes> = LazyLock::new(|| jpeg(1600, 1200));
+static PROGRESSIVE: LazyLock<Bytes> = LazyLock::new(|| {
+    file(&photograph(4000, 3000), &encode::Settings { interlace: true, ..settings(OutputFormat::Jpeg) })
 });
+/// Stored on its side, as a telephone does.
+static TURNED: LazyLock<Bytes> = LazyLock::new(|| cards::oriented(&PHOTO, 6).into());
+/// Four megapixels with alpha.
+static FADED: LazyLock<Bytes> = LazyLock::new(|| file(&faded(2304, 1728), &settings(OutputFormat::Png)));
+static LOGO: LazyLock<Bytes> = LazyLock::new(|| example("logo.png"));
+/// A hundred megapixels.
+static HUGE: LazyLock<Bytes> = LazyLock::new(|| cards::tall_jpeg(10_000, 10_000).into());
 
-fn header() -> Header {
-    decode::probe(&PHOTO).expect("an image")
+fn jpeg(width: u32, height: u32) -> Bytes {
+    file(&photograph(width, height), &settings(OutputFormat::Jpeg))
+}
+
+impl Job {
+    fn header(&self) -> Header {
+        decode::probe(self.source).expect("an image")
+    }
+
+    fn pictures(&self) -> Vec<Bytes> {
+        self.pictures.iter().map(|picture| Bytes::clone(picture)).collect()
+    }
+
+    fn picture_headers(&self) -> Vec<Header> {
+        self.pictures.iter().map(|picture| decode::probe(picture).expect("an image")).collect()
+    }
+
+    fn program(&self, limits: &Limits) -> Program {
+        let pictures = self.picture_headers();
+        resolve::resolve(&plan(self.fops), &self.header(), &pictures, limits, Rendering::default()).expect("a program")
+    }
 }
 
 fn plan(fops: &str) -> Plan {
@@ -86,10 +143,10 @@ fn probe(bencher: Bencher) {
     bencher.bench(|| decode::probe(divan::black_box(&photo)));
 }
 
-#[divan::bench(args = TRANSFORMS)]
-fn resolve(bencher: Bencher, fops: &str) {
-    let (plan, header, limits) = (plan(fops), header(), Limits::default());
-    bencher.bench(|| resolve::resolve(divan::black_box(&plan), &header, &[], &limits, Rendering::default()));
+#[divan::bench(args = JOBS)]
+fn resolve(bencher: Bencher, job: &Job) {
+    let (plan, header, pictures, limits) = (plan(job.fops), job.header(), job.picture_headers(), Limits::default());
+    bencher.bench(|| resolve::resolve(divan::black_box(&plan), &header, &pictures, &limits, Rendering::default()));
 }
 
 /// Identify (a stat of the source, a hash) and find the result in memory.
@@ -122,9 +179,42 @@ fn transformer(folder: &std::path::Path) -> Transformer {
     Transformer::new(buckets.into(), Remote::new(AddressGuard::default(), timeouts), Config::default())
 }
 
-#[divan::bench(args = TRANSFORMS, sample_count = 10)]
-fn transform(bencher: Bencher, fops: &str) {
-    let (photo, limits) = (PHOTO.clone(), Limits::default());
-    let program = resolve::resolve(&plan(fops), &header(), &[], &limits, Rendering::default()).expect("a program");
-    bencher.bench(|| run::run(&program, &photo, &[], &limits, &Cancel::default(), &mut |_| {}).expect("a result"));
+#[divan::bench(args = JOBS, sample_count = 10)]
+fn transform(bencher: Bencher, job: &Job) {
+    let (limits, pictures) = (Limits::default(), job.pictures());
+    let program = job.program(&limits);
+    bencher.bench(|| {
+        run::run(&program, job.source, &pictures, &limits, &Cancel::default(), &mut |_| {}).expect("a result")
+    });
+}
+
+/// From asking a decode of a hundred megapixels to stop until it has.
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn cancel_100_megapixels(bencher: Bencher) {
+    bencher.with_inputs(decoding).bench_values(|(cancel, work)| {
+        cancel.cancel();
+        let outcome = work.join().expect("no panic");
+        assert_eq!(outcome, Err(Error::Cancelled));
+    });
+}
+
+/// A decode of everything that has just begun, on a thread of its own.
+fn decoding() -> (Cancel, JoinHandle<Result<run::Output, Error>>) {
+    let job = job("", &HUGE, "imageMogr2/thumbnail/4900x");
+    let cancel = Cancel::default();
+    let (begun, wait) = mpsc::channel();
+    let flag = cancel.clone();
+    let work = thread::spawn(move || {
+        let limits = Limits::default();
+        let program = job.program(&limits);
+        let mut tell = |stage| {
+            if stage == Stage::Decode {
+                // Nobody but the bench listens, and it hears this once.
+                let _told = begun.send(());
+            }
+        };
+        run::run(&program, job.source, &[], &limits, &flag, &mut tell)
+    });
+    wait.recv().expect("decoding begins");
+    (cancel, work)
 }

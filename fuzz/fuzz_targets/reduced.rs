@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| mogr::engine::decode::reduced::difference::check(bytes));
+fuzz_target!(|bytes: &[u8]| mogr::engine::internals::check_reduced(bytes));

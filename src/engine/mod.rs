@@ -9,6 +9,8 @@ mod cost;
 pub mod decode;
 pub mod encode;
 pub mod image;
+#[cfg(feature = "internals")]
+pub mod internals;
 pub mod light;
 pub mod limits;
 pub mod metadata;

@@ -99,3 +99,55 @@ pub(crate) fn animation(width: u32, height: u32, frames: usize, format: OutputFo
     }
     writer.finish().unwrap()
 }
+
+/// A 4:2:0 JPEG of any size in no time: four rows of minimum coded units, each behind a restart marker, again and again.
+/// `width` and `height` are multiples of 16.
+pub(crate) fn tall_jpeg(width: u16, height: u16) -> Vec<u8> {
+    const ROWS: usize = 4;
+    const UNIT: u16 = 16;
+    let card = RgbImage::from_fn(u32::from(width), u32::from(UNIT) * ROWS as u32, |x, y| {
+        let wave = |step: f64| ((f64::from(x) * step + f64::from(y) * 0.1).sin() * 90.0 + 128.0) as u8;
+        Rgb([wave(0.01), wave(0.07), wave(0.003)])
+    });
+    let mut strip = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut strip, 80);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
+    encoder.set_restart_interval(width / UNIT);
+    encoder.encode(&card, width, UNIT * ROWS as u16, jpeg_encoder::ColorType::Rgb).unwrap();
+
+    let (mut file, data) = split_at_scan(&strip, height);
+    let rows: Vec<&[u8]> = split_at_restarts(&data[..data.len() - 2]);
+    assert_eq!(rows.len(), ROWS);
+    for row in 0..usize::from(height / UNIT) {
+        if row > 0 {
+            file.extend_from_slice(&[0xff, 0xd0 + (row - 1) as u8 % 8]);
+        }
+        file.extend_from_slice(rows[row % ROWS]);
+    }
+    file.extend_from_slice(&[0xff, 0xd9]);
+    file
+}
+
+/// A JPEG's segments up to the first scan, with another height, and what is behind them.
+fn split_at_scan(jpeg: &[u8], height: u16) -> (Vec<u8>, &[u8]) {
+    let mut head = jpeg.to_vec();
+    let mut at = 2;
+    loop {
+        let (marker, length) = (jpeg[at + 1], usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]])));
+        if marker == 0xc0 {
+            head[at + 5..at + 7].copy_from_slice(&height.to_be_bytes());
+        }
+        at += 2 + length;
+        if marker == 0xda {
+            head.truncate(at);
+            return (head, &jpeg[at..]);
+        }
+    }
+}
+
+fn split_at_restarts(data: &[u8]) -> Vec<&[u8]> {
+    let is_restart = |pair: &[u8]| pair[0] == 0xff && (0xd0..=0xd7).contains(&pair[1]);
+    let marks: Vec<usize> = (0..data.len() - 1).filter(|at| is_restart(&data[*at..at + 2])).collect();
+    let starts = std::iter::once(0).chain(marks.iter().map(|at| at + 2));
+    starts.zip(marks.iter().copied().chain([data.len()])).map(|(start, end)| &data[start..end]).collect()
+}

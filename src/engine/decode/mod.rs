@@ -15,9 +15,6 @@ mod jpeg_quality;
 pub(in crate::engine) mod png;
 pub(in crate::engine) mod psd;
 pub(in crate::engine) mod raster;
-#[cfg(feature = "fuzzing")]
-pub mod reduced;
-#[cfg(not(feature = "fuzzing"))]
 pub(in crate::engine) mod reduced;
 pub(in crate::engine) mod riff;
 pub(in crate::engine) mod turbo;

@@ -12,8 +12,10 @@ mod idct;
 mod means;
 mod scan;
 
-#[cfg(feature = "fuzzing")]
-pub mod difference;
+#[cfg(feature = "internals")]
+pub(in crate::engine) mod difference;
+#[cfg(feature = "internals")]
+pub(in crate::engine) mod kernels;
 #[cfg(test)]
 mod tests;
 
