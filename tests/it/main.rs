@@ -1,6 +1,7 @@
 //! The server as its users see it: every test starts a real one on a free port and talks HTTP to it, or runs the
 //! `mogr` command. By behaviour, one module each.
 
+mod cancel;
 mod cards;
 mod cli;
 mod delivery;

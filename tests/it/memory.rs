@@ -152,6 +152,17 @@ fn predictions_are_within_a_quarter() {
     }
 }
 
+/// As the limits allow it: a thumbnail takes the memory of some rows.
+#[test]
+fn a_hundred_megapixels_become_a_thumbnail_in_little_memory() {
+    let source = Bytes::from(cards::tall_jpeg(10_000, 10_000));
+    for fops in ["imageView2/2/w/320", "imageView2/1/w/320/h/320/format/webp", "imageMogr2/auto-orient/thumbnail/320x"]
+    {
+        let (peak, predicted) = measured(&source, fops);
+        assert!(peak < 40 << 20 && predicted < 40 << 20, "{fops}: {predicted} bytes predicted, {peak} taken");
+    }
+}
+
 /// Shapes that would make a row take part in thousands of others: what is held stays that of the result and its encoder.
 #[test]
 fn slivers_take_no_more_than_their_results() {
