@@ -14,7 +14,7 @@ use crate::geometry::Size;
 ///
 /// RGBA is weighted by its alpha, so that the colour of transparent pixels does not bleed. A frame that has the size
 /// already is returned untouched. Some pictures are scaled in their stored numbers whatever the light
-/// ([`Light::for_resize`]). Kernels differ in instructions between processors, not in results.
+/// (`Light::for_resize`). Kernels differ in instructions between processors, not in results.
 ///
 /// # Errors
 /// [`Error::Cancelled`].
