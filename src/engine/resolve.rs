@@ -7,7 +7,7 @@ use super::Error;
 use super::image::{ColorModel, Format, Header};
 use super::limits::Limits;
 use super::planes;
-use super::program::{Answer, Cost, ImageOutput, Keep, PlanarStart, Program, Rendering, Slim, Step};
+use super::program::{Answer, Cost, ImageOutput, Keep, PlanarStart, Program, Rendering, Slim, Speed, Step};
 use super::view::View;
 use super::{cost, decode, encode};
 use crate::color::Color;
@@ -348,7 +348,7 @@ impl<'a> Resolver<'a> {
         }
         let animates = matches!(self.format, OutputFormat::Gif | OutputFormat::Webp);
         let animated = encoded && animates && self.header.is_animated();
-        let eighths = decode_scale(self.header, &self.steps);
+        let eighths = decode_scale(self.header, &self.steps, self.rendering.speed);
         let planes = match &answer {
             _ if animated => None,
             Answer::Image(output) | Answer::Info(Some(output)) => self.planes(Some(output)),
@@ -416,9 +416,9 @@ impl<'a> Resolver<'a> {
 /// How far a JPEG may shrink while it is decoded: to no less than twice the first resize's target.
 ///
 /// libjpeg's reduced transforms average pixels, which is soft; the resampler needs twice its target to hide that.
-fn decode_scale(header: &Header, steps: &[Step]) -> u8 {
+fn decode_scale(header: &Header, steps: &[Step], speed: Speed) -> u8 {
     let Some(Step::Resize(target)) = steps.first() else { return 8 };
-    if header.format != Format::Jpeg {
+    if header.format != Format::Jpeg || speed == Speed::Best {
         return 8;
     }
     let enough = |eighths: &u8| {

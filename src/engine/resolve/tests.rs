@@ -45,6 +45,17 @@ fn programs() {
     }
 }
 
+#[test]
+fn the_best_speed_decodes_everything() {
+    let plan = Plan::parse("imageView2/2/w/240").expect("a plan");
+    let header = photo(Size::new(4000, 3000), None);
+    for (speed, eighths) in [(Speed::Fast, 1), (Speed::Balanced, 1), (Speed::Best, 8)] {
+        let rendering = Rendering { speed, ..Rendering::default() };
+        let program = resolve(&plan, &header, &[], &Limits::default(), rendering).expect("a program");
+        assert_eq!(program.eighths, eighths, "{speed:?}");
+    }
+}
+
 /// Eighths of the planes, and whether nothing is left to do, for a 4:2:0 photograph that is stored lying on its side.
 #[test]
 fn photographs_are_loaded_as_planes() {
