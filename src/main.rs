@@ -165,7 +165,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    /// For files and names of hosts. Each thread has an arena of memory, and many of them would do nothing for a disk.
+    const BLOCKING_THREADS: usize = 16;
+    Ok(tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()?)
 }
 
 async fn serve(arguments: Serve) -> anyhow::Result<()> {

@@ -156,6 +156,11 @@ impl Bucket {
         &self.name
     }
 
+    /// Whether objects are read from this machine's own memory or disk.
+    pub fn is_local(&self) -> bool {
+        matches!(&self.backend, Backend::Objects(objects) if objects.is_local())
+    }
+
     /// What is known of `key`.
     ///
     /// # Errors
@@ -176,9 +181,14 @@ impl Bucket {
     /// [`Error::NotFound`], [`Error::TooLarge`], [`Error::Upstream`].
     pub async fn read(&self, key: &str, max_bytes: u64) -> Result<(Meta, Bytes), Error> {
         let read = async {
-            let (meta, stream) = self.open(key, None).await?;
-            let body = collect(stream, meta.bytes, max_bytes).await?;
-            Ok((meta, body))
+            match &self.backend {
+                Backend::Objects(objects) => objects.read(&self.name, key, max_bytes).await,
+                Backend::Origin(origin) => {
+                    let (meta, stream) = origin.open(&self.name, key, None).await?;
+                    let body = collect(stream, meta.bytes, max_bytes).await?;
+                    Ok((meta, body))
+                }
+            }
         };
         self.in_time(read).await
     }
@@ -246,25 +256,34 @@ impl Bucket {
 
 /// Reads a stream whole, stopping as soon as it passes `max_bytes`. Nothing is allocated from a declared length
 /// beyond the limit.
-async fn collect(mut stream: ByteStream, declared: Option<u64>, max_bytes: u64) -> Result<Bytes, Error> {
+async fn collect(
+    mut stream: impl Stream<Item = Result<Bytes, Error>> + Unpin,
+    declared: Option<u64>,
+    max_bytes: u64,
+) -> Result<Bytes, Error> {
     use futures::StreamExt;
     if let Some(bytes) = declared.filter(|bytes| *bytes > max_bytes) {
         return Err(Error::TooLarge { bytes, limit: max_bytes });
     }
-    let mut pieces: Vec<Bytes> = Vec::new();
-    let mut total = 0_u64;
+    let mut only = Bytes::new();
+    let mut body = Vec::new();
     while let Some(piece) = stream.next().await {
         let piece = piece?;
-        total += piece.len() as u64;
-        if total > max_bytes {
-            return Err(Error::TooLarge { bytes: total, limit: max_bytes });
+        let bytes = (only.len() + body.len() + piece.len()) as u64;
+        if bytes > max_bytes {
+            return Err(Error::TooLarge { bytes, limit: max_bytes });
         }
-        pieces.push(piece);
+        if only.is_empty() && body.is_empty() {
+            only = piece;
+            continue;
+        }
+        if body.is_empty() {
+            body.reserve_exact(declared.unwrap_or(0).max(bytes) as usize);
+            body.extend_from_slice(&std::mem::take(&mut only));
+        }
+        body.extend_from_slice(&piece);
     }
-    Ok(match pieces.len() {
-        1 => pieces.swap_remove(0),
-        _ => pieces.concat().into(),
-    })
+    Ok(if body.is_empty() { only } else { body.into() })
 }
 
 /// All buckets of a server, and which host names lead to which.

@@ -9,18 +9,19 @@ use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, BackoffConfig, ClientOptions, GetOptions, GetResult, ObjectStore, ObjectStoreExt,
-    PutOptions, PutPayload, RetryConfig,
+    Attribute, Attributes, BackoffConfig, ClientOptions, GetOptions, GetResult, GetResultPayload, ObjectStore,
+    ObjectStoreExt, PutOptions, PutPayload, RetryConfig,
 };
 use url::Url;
 
-use super::{ByteStream, Error, Meta, Timeouts};
+use super::{ByteStream, Error, Meta, Timeouts, collect};
 
 /// An object store and the prefix in it under which a bucket's keys live.
 #[derive(Clone, Debug)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     prefix: Option<Path>,
+    is_local: bool,
 }
 
 /// Why a bucket's URL or options do not make a store.
@@ -37,7 +38,7 @@ impl From<object_store::Error> for BuildError {
 impl Objects {
     /// An empty store in memory.
     pub fn in_memory() -> Self {
-        Self { store: Arc::new(object_store::memory::InMemory::new()), prefix: None }
+        Self { store: Arc::new(object_store::memory::InMemory::new()), prefix: None, is_local: true }
     }
 
     /// The store that `url` names: `file:///folder`, `memory:`, `s3://bucket[/prefix]`, `gs://…`, `az://…`.
@@ -54,11 +55,18 @@ impl Objects {
             "file" => {
                 let folder = url.to_file_path().map_err(|()| BuildError(format!("{url} is not a local folder")))?;
                 let store = object_store::local::LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-                Ok(Self { store: Arc::new(store), prefix: None })
+                Ok(Self { store: Arc::new(store), prefix: None, is_local: true })
             }
-            "s3" | "gs" | "az" => Ok(Self { store: cloud_store(url, options, timeouts)?, prefix: prefix() }),
+            "s3" | "gs" | "az" => {
+                Ok(Self { store: cloud_store(url, options, timeouts)?, prefix: prefix(), is_local: false })
+            }
             other => Err(BuildError(format!("{other}: is not a kind of store"))),
         }
+    }
+
+    /// Whether it is this machine's own memory or disk.
+    pub(super) const fn is_local(&self) -> bool {
+        self.is_local
     }
 
     /// What is known of an object.
@@ -81,6 +89,22 @@ impl Objects {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
         let stream = result.into_stream().map(move |piece| piece.map_err(|error| translate(&bucket, &key, &error)));
         Ok((meta, Box::pin(stream)))
+    }
+
+    /// An object whole, if it has at most `max_bytes`.
+    pub(super) async fn read(&self, bucket: &str, key: &str, max_bytes: u64) -> Result<(Meta, Bytes), Error> {
+        let result = self.get(bucket, key, GetOptions::default()).await?;
+        let (meta, bytes) = (meta(&result), result.meta.size);
+        if bytes > max_bytes {
+            return Err(Error::TooLarge { bytes, limit: max_bytes });
+        }
+        let failed = |error| translate(bucket, key, &error);
+        if matches!(result.payload, GetResultPayload::File(..)) {
+            // As a stream a file would be read in pieces of 8 KiB, each on another thread.
+            return Ok((meta, result.bytes().await.map_err(failed)?));
+        }
+        let stream = Box::pin(result.into_stream().map(|piece| piece.map_err(failed)));
+        Ok((meta, collect(stream, Some(bytes), max_bytes).await?))
     }
 
     /// Stores an object whole or not at all.
