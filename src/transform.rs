@@ -91,7 +91,7 @@ impl Error {
 pub struct Timings {
     /// Reading source and pictures.
     pub fetch: Duration,
-    /// Waiting for a permit.
+    /// Waiting for a turn and a thread.
     pub wait: Duration,
     /// Decoding.
     pub decode: Duration,
@@ -250,11 +250,21 @@ impl Transformer {
     }
 
     async fn compute(&self, identity: &Identity) -> Result<Rendered, Error> {
-        let started = Instant::now();
+        let clock = Instant::now();
+        let pictures = self.pictures(&identity.bucket, &identity.plan).await;
+        let fetched = clock.elapsed();
+        // What is near is read when its turn has come; what is far may take long, and holds up nobody meanwhile.
+        let _turn = if identity.bucket.is_local() { Some(self.workers.turn().await?) } else { None };
+        let wait = clock.elapsed() - fetched;
         // The source may have changed since it was identified. Then these are newer bytes under a name that nobody will
         // ask for again, which harms no one.
         let (_, source) = self.read(&identity.bucket, &identity.key).await?;
-        match self.make(identity, &source, started).await {
+        let so_far = Timings { fetch: clock.elapsed() - wait, wait, ..Timings::default() };
+        let made = match pictures {
+            Ok(pictures) => self.make(identity, &source, pictures, so_far).await,
+            Err(error) => Err(error),
+        };
+        match made {
             Err(error) if identity.plan.ignores_errors() && error.is_ignorable() => {
                 tracing::info!(%error, "answering with the source");
                 let media_type = media_type_of(&source, &identity.key);
@@ -264,17 +274,22 @@ impl Transformer {
         }
     }
 
-    async fn make(&self, identity: &Identity, source: &Bytes, started: Instant) -> Result<Rendered, Error> {
-        let pictures = self.pictures(&identity.bucket, &identity.plan).await?;
+    async fn make(
+        &self,
+        identity: &Identity,
+        source: &Bytes,
+        pictures: Vec<Bytes>,
+        so_far: Timings,
+    ) -> Result<Rendered, Error> {
         let mut program = self.program(&identity.plan, source, &pictures)?;
         if program.is_scored()
             && let Some(quality) = self.qualities.get(identity.cache_key).await
         {
             program.remember_quality(quality);
         }
-        let fetch = started.elapsed();
+        let clock = Instant::now();
         let permit = self.workers.permit().await?;
-        let wait = started.elapsed() - fetch;
+        let wait = so_far.wait + clock.elapsed();
         let limits = self.config.limits.clone();
         let source = source.clone();
         let work = self.workers.run(permit, move |cancel| {
@@ -286,7 +301,7 @@ impl Transformer {
         if let Some(quality) = output.found_quality {
             self.qualities.put(identity.cache_key, quality).await;
         }
-        Ok(rendered(output, Timings { fetch, wait, ..timings }))
+        Ok(rendered(output, Timings { fetch: so_far.fetch, wait, ..timings }))
     }
 
     fn program(&self, plan: &Plan, source: &Bytes, pictures: &[Bytes]) -> Result<Program, Error> {

@@ -20,17 +20,22 @@ pub enum Error {
 
 type Work = Box<dyn FnOnce() + Send>;
 
+/// Who may hold a source beside those whose work is being done.
+const READ_AHEAD: usize = 1;
+
 /// A fixed number of threads, and the queue before them. They end when all clones are gone.
 #[derive(Clone, Debug)]
 pub struct Workers {
     /// One a thread.
     permits: Arc<Semaphore>,
+    /// One a thread, and some more.
+    turns: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     queue: usize,
     threads: mpsc::Sender<Work>,
 }
 
-/// A thread of one's own, until dropped.
+/// A thread of one's own, or a turn, until dropped.
 #[derive(Debug)]
 pub struct Permit {
     _held: OwnedSemaphorePermit,
@@ -50,7 +55,18 @@ impl Workers {
             let thread = thread::Builder::new().name(format!("pixels-{index}"));
             thread.spawn(move || run_all(&work)).expect("the system gives threads");
         }
-        Self { permits: Arc::new(Semaphore::new(count)), waiting: Arc::default(), queue, threads }
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        let (permits, turns) = (semaphore(count), semaphore(count + READ_AHEAD));
+        Self { permits, turns, waiting: Arc::default(), queue, threads }
+    }
+
+    /// Waits until a thread will soon be free: whoever reads its source after that holds it for a short time only, and few
+    /// sources are in memory, however many wait.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub async fn turn(&self) -> Result<Permit, Error> {
+        self.take(&self.turns).await
     }
 
     /// Waits for a free thread, first come, first served.
@@ -58,14 +74,18 @@ impl Workers {
     /// # Errors
     /// [`Error::Busy`].
     pub async fn permit(&self) -> Result<Permit, Error> {
-        if let Ok(held) = Arc::clone(&self.permits).try_acquire_owned() {
+        self.take(&self.permits).await
+    }
+
+    async fn take(&self, semaphore: &Arc<Semaphore>) -> Result<Permit, Error> {
+        if let Ok(held) = Arc::clone(semaphore).try_acquire_owned() {
             return Ok(Permit { _held: held });
         }
         let place = Waiting::take(&self.waiting);
         if place.ahead >= self.queue {
             return Err(Error::Busy);
         }
-        let held = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Busy)?;
+        let held = Arc::clone(semaphore).acquire_owned().await.map_err(|_| Error::Busy)?;
         Ok(Permit { _held: held })
     }
 
@@ -175,6 +195,15 @@ mod tests {
         let abandoned = tokio::time::timeout(std::time::Duration::from_millis(1), work).await;
         assert!(abandoned.is_err());
         is_stopped.await.expect("it stops");
+    }
+
+    #[tokio::test]
+    async fn turns_are_those_of_the_threads_and_the_next() {
+        let workers = Workers::new(2, 0);
+        let turns = [workers.turn().await, workers.turn().await, workers.turn().await];
+        assert!(turns.iter().all(Result::is_ok));
+        assert_eq!(workers.turn().await.map(drop), Err(Error::Busy));
+        assert!(workers.permit().await.is_ok(), "what is read needs no turn");
     }
 
     #[tokio::test]
