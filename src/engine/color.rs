@@ -2,12 +2,12 @@
 
 use moxcms::{
     CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout as Channels, MatrixCoefficients,
-    RenderingIntent, Transform8BitExecutor, TransformOptions,
+    RenderingIntent, Transform8BitExecutor, Transform16BitExecutor, TransformOptions,
 };
 use std::sync::Arc;
 
 use super::Error;
-use super::image::{Frame, Layout};
+use super::image::{Deep, Frame, Layout};
 
 /// Pixels that are converted at once: the scratch memory stays small.
 const BATCH_PIXELS: usize = 4096;
@@ -20,11 +20,7 @@ const BATCH_PIXELS: usize = 4096;
 /// # Errors
 /// None at present; the type leaves room for limits.
 pub fn to_srgb(frame: &mut Frame, icc: &[u8]) -> Result<(), Error> {
-    let channels = match frame.layout() {
-        Layout::Gray => Channels::Gray,
-        Layout::Rgb => Channels::Rgb,
-        Layout::Rgba => Channels::Rgba,
-    };
+    let channels = channels(frame.layout());
     let Some(transform) = transform(icc, channels, channels) else { return Ok(()) };
     let width = frame.layout().channels();
     let mut converted = vec![0; BATCH_PIXELS * width];
@@ -35,6 +31,36 @@ pub fn to_srgb(frame: &mut Frame, icc: &[u8]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// [`to_srgb`] with all 16 bits.
+///
+/// # Errors
+/// None at present; the type leaves room for limits.
+pub fn deep_to_srgb(frame: &mut Frame<Deep>, icc: &[u8]) -> Result<(), Error> {
+    let channels = channels(frame.layout());
+    let Some(transform) = deep_transform(icc, channels) else { return Ok(()) };
+    let width = frame.layout().channels();
+    let mut numbers = Vec::with_capacity(BATCH_PIXELS * width);
+    let mut converted = vec![0; BATCH_PIXELS * width];
+    for batch in frame.pixels_mut().chunks_mut(BATCH_PIXELS * width) {
+        numbers.clear();
+        numbers.extend(batch.iter().map(|sample| u16::from_be_bytes(*sample)));
+        let target = &mut converted[..batch.len()];
+        if transform.transform(&numbers, target).is_ok() {
+            let target: Vec<Deep> = target.iter().map(|number| number.to_be_bytes()).collect();
+            copy_color(batch, &target, width);
+        }
+    }
+    Ok(())
+}
+
+const fn channels(layout: Layout) -> Channels {
+    match layout {
+        Layout::Gray => Channels::Gray,
+        Layout::Rgb => Channels::Rgb,
+        Layout::Rgba => Channels::Rgba,
+    }
 }
 
 /// Converts CMYK (0 is no ink) to sRGB, three bytes a pixel: by `icc` where it is a readable CMYK profile, else by
@@ -93,10 +119,28 @@ pub(super) fn profile_of_cicp(primaries: u16, transfer: u16) -> Option<Vec<u8>> 
 }
 
 /// The transform from `icc` to sRGB; `None` where the profile cannot serve.
+fn transform(icc: &[u8], from: Channels, to: Channels) -> Option<Arc<Transform8BitExecutor>> {
+    to_srgb_by(icc, from, to, |profile, target, options| profile.create_transform_8bit(from, target, to, options).ok())
+}
+
+/// [`transform`] for 16 bits; the library's whole numbers have 13.
+fn deep_transform(icc: &[u8], channels: Channels) -> Option<Arc<Transform16BitExecutor>> {
+    to_srgb_by(icc, channels, channels, |profile, target, options| {
+        let options = TransformOptions { prefer_fixed_point: false, ..options };
+        profile.create_transform_16bit(channels, target, channels, options).ok()
+    })
+}
+
+/// What `create` makes of the profiles of `icc` and of sRGB.
 ///
 /// Four source channels that become three are CMYK. A profile without a colorimetric table is used with the perceptual
 /// one, as colour management systems do.
-fn transform(icc: &[u8], from: Channels, to: Channels) -> Option<Arc<Transform8BitExecutor>> {
+fn to_srgb_by<T>(
+    icc: &[u8],
+    from: Channels,
+    to: Channels,
+    create: impl Fn(&ColorProfile, &ColorProfile, TransformOptions) -> Option<T>,
+) -> Option<T> {
     let profile = ColorProfile::new_from_slice(icc).ok()?;
     let expected = match (from, to) {
         (Channels::Gray, _) => DataColorSpace::Gray,
@@ -109,7 +153,7 @@ fn transform(icc: &[u8], from: Channels, to: Channels) -> Option<Arc<Transform8B
     let target = if to == Channels::Gray { gray_target() } else { ColorProfile::new_srgb() };
     [RenderingIntent::RelativeColorimetric, RenderingIntent::Perceptual].into_iter().find_map(|rendering_intent| {
         let options = TransformOptions { rendering_intent, ..TransformOptions::default() };
-        profile.create_transform_8bit(from, &target, to, options).ok()
+        create(&profile, &target, options)
     })
 }
 
@@ -122,7 +166,7 @@ fn gray_target() -> ColorProfile {
 }
 
 /// Copies the colour channels, not alpha.
-fn copy_color(pixels: &mut [u8], converted: &[u8], width: usize) {
+fn copy_color<S: Copy>(pixels: &mut [S], converted: &[S], width: usize) {
     if width < 4 {
         pixels.copy_from_slice(converted);
         return;

@@ -4,9 +4,9 @@
 //! what a picture shows, because it depends on how well that compresses, the constants are those of photographs.
 
 use super::encode::{self, score};
-use super::image::{ColorModel, Format, Header, Sampling};
+use super::image::{ColorModel, Depth, Format, Header, Sampling};
 use super::light::Light;
-use super::op::{resample, resize};
+use super::op::{resample, resize, resize_deep};
 use super::program::{Answer, Cost, ImageOutput, Program, Step};
 use crate::geometry::Size;
 use crate::plan::output::{OutputFormat, QualityTarget};
@@ -48,11 +48,12 @@ pub(super) fn cost(program: &Program, pictures: &[Header]) -> Cost {
 struct Picture {
     size: Size,
     bytes_per_pair: u64,
+    depth: Depth,
 }
 
 impl Picture {
-    fn interleaved(size: Size, channels: u64) -> Self {
-        Self { size, bytes_per_pair: 2 * channels }
+    fn interleaved(size: Size, channels: u64, depth: Depth) -> Self {
+        Self { size, bytes_per_pair: 2 * channels * depth.bytes(), depth }
     }
 
     fn bytes(self) -> u64 {
@@ -60,7 +61,7 @@ impl Picture {
     }
 
     fn channels(self) -> u64 {
-        self.bytes_per_pair / 2
+        self.bytes_per_pair / self.depth.bytes() / 2
     }
 }
 
@@ -85,7 +86,7 @@ impl Tally {
         for step in &program.steps {
             let painted = match step {
                 Step::Mark { picture, size, .. } | Step::TileMark { picture, size, .. } => {
-                    self.at_once(pictures.get(*picture).map_or(0, |header| decoder_bytes(header, 8)));
+                    self.at_once(pictures.get(*picture).map_or(0, |header| decoder_bytes(header, 8, Depth::Eight)));
                     size.area() * 4
                 }
                 Step::Text(text) => {
@@ -105,19 +106,20 @@ impl Tally {
         let Some(start) = &program.planes else {
             let size = program.decoded_size();
             self.pixels += size.area();
-            self.at_once(decoder_bytes(&program.source, program.eighths));
-            return Picture::interleaved(size, channels(&program.source));
+            self.at_once(decoder_bytes(&program.source, program.eighths, program.depth));
+            return Picture::interleaved(size, channels(&program.source), program.depth);
         };
         let size = start.load.view.size();
         self.pixels += program.decoded_size().area() + size.area();
         self.at_once(start.load.memory_bytes());
         let gray = start.load.sampling.gray;
         let coarseness = u64::from(start.load.coarseness);
-        let planes = Picture { size, bytes_per_pair: if gray { 2 } else { 2 + 4 / (coarseness * coarseness) } };
+        let bytes_per_pair = if gray { 2 } else { 2 + 4 / (coarseness * coarseness) };
+        let planes = Picture { size, bytes_per_pair, depth: Depth::Eight };
         if start.is_all || gray {
             return planes;
         }
-        let frame = Picture::interleaved(size, 3);
+        let frame = Picture::interleaved(size, 3, Depth::Eight);
         self.at_once(planes.bytes() + frame.bytes());
         frame
     }
@@ -130,7 +132,7 @@ impl Tally {
             Step::Orient(_) | Step::Resize(_) | Step::Crop(_) | Step::Blur { .. } | Step::Sharpen => picture.channels(),
             _ => picture.channels().max(3),
         };
-        let next = Picture::interleaved(step.result_size(picture.size), channels);
+        let next = Picture::interleaved(step.result_size(picture.size), channels, picture.depth);
         let scratch = match step {
             Step::Resize(size) => resize_bytes(picture, *size, self.light),
             _ => 0,
@@ -143,6 +145,9 @@ impl Tally {
 
 /// Scratch of a resize beside source and result.
 fn resize_bytes(picture: Picture, target: Size, light: Light) -> u64 {
+    if picture.depth == Depth::Sixteen {
+        return resize_deep::scratch_bytes(picture.size, target, picture.channels());
+    }
     let has_alpha = picture.channels() == 4;
     match light.for_resize(picture.size, target, has_alpha) {
         Light::Gamma => resize::codes_scratch_bytes(picture.size, target, picture.channels()),
@@ -161,12 +166,15 @@ fn channels(header: &Header) -> u64 {
 }
 
 /// What decoding takes at its peak, the frame included.
-fn decoder_bytes(header: &Header, eighths: u8) -> u64 {
+fn decoder_bytes(header: &Header, eighths: u8, depth: Depth) -> u64 {
     let stored = header.size.area();
-    let frame = super::decode::scaled_size(header.format, header.size, eighths).area() * channels(header);
+    let pixels = super::decode::scaled_size(header.format, header.size, eighths).area();
+    let frame = pixels * channels(header) * depth.bytes();
     match header.format {
         Format::Jpeg if header.color_model == ColorModel::Cmyk => frame + frame / 3 * 4 + PROFILE_BYTES,
         Format::Jpeg => frame + header.sampling.map_or(0, coefficients),
+        // The decoder's own numbers beside the frame.
+        Format::Tiff if depth == Depth::Sixteen => 2 * frame,
         Format::Png | Format::Bmp | Format::Tiff | Format::Psd => frame,
         Format::Gif => 2 * frame,
         // The decoder's own planes or words beside the frame.
@@ -203,9 +211,13 @@ fn encoder_bytes(program: &Program, output: &ImageOutput, picture: Picture) -> u
             OutputFormat::Webp if picture.channels() == 4 => WEBP_ALPHA_BYTES + area * 11 / 4,
             OutputFormat::Webp => area * 7 / 4,
             OutputFormat::Png if output.colors.is_some() => area * 30,
+            // The low bytes of photographs do not become smaller, and buffers double while they grow.
+            OutputFormat::Png if picture.depth == Depth::Sixteen => picture.bytes() * 11 / 4,
             OutputFormat::Png => picture.bytes() * 3 / 2,
             OutputFormat::Gif => GIF_BYTES + area * 30,
             OutputFormat::Avif => area * 30,
+            // Numbers of this processor beside the file.
+            OutputFormat::Tiff if picture.depth == Depth::Sixteen => picture.bytes() * 2,
             OutputFormat::Bmp | OutputFormat::Tiff => picture.bytes(),
         }
 }

@@ -3,10 +3,85 @@
 use crate::geometry::{Orientation, Size};
 use crate::plan::output::OutputFormat;
 
-/// How a frame's bytes are laid out. Always 8 bits a channel, row-major, interleaved, rows without padding.
+/// How many bits a sample has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Depth {
+    /// 8, and what is stored with fewer.
+    #[default]
+    Eight,
+    /// 16.
+    Sixteen,
+}
+
+impl Depth {
+    /// Bytes a sample.
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::Eight => 1,
+            Self::Sixteen => 2,
+        }
+    }
+}
+
+/// A sample of 16 bits: two bytes, the high one first, as PNG stores them.
+///
+/// No `u16`, so that the pixels of a frame are bytes to the codecs without a copy.
+pub type Deep = [u8; 2];
+
+/// A sample of a frame: `u8` or [`Deep`].
+pub trait Sample: Copy + Default + PartialEq {
+    /// White, and opaque.
+    const MOST: Self;
+
+    /// The sample that stands for the same part of [`Sample::MOST`] as `code` of 255.
+    fn widened(code: u8) -> Self;
+
+    /// BT.601 luma, rounded.
+    fn luma(r: Self, g: Self, b: Self) -> Self;
+
+    /// `share`/255 of it, rounded.
+    fn part(self, share: u8) -> Self;
+}
+
+impl Sample for u8 {
+    const MOST: Self = 255;
+
+    fn widened(code: u8) -> Self {
+        code
+    }
+
+    fn luma(r: Self, g: Self, b: Self) -> Self {
+        luma(r, g, b)
+    }
+
+    fn part(self, share: u8) -> Self {
+        ((u32::from(self) * u32::from(share) + 127) / 255) as Self
+    }
+}
+
+impl Sample for Deep {
+    const MOST: Self = [255; 2];
+
+    fn widened(code: u8) -> Self {
+        [code; 2]
+    }
+
+    fn luma(r: Self, g: Self, b: Self) -> Self {
+        let [r, g, b] = [r, g, b].map(|sample| u64::from(u16::from_be_bytes(sample)));
+        let luma = (r * 19595 + g * 38470 + b * 7471 + 32768) >> 16;
+        (luma as u16).to_be_bytes()
+    }
+
+    fn part(self, share: u8) -> Self {
+        let part = (u32::from(u16::from_be_bytes(self)) * u32::from(share) + 127) / 255;
+        (part as u16).to_be_bytes()
+    }
+}
+
+/// How a frame's samples are laid out. Always row-major, interleaved, rows without padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
-    /// One byte a pixel.
+    /// One sample a pixel.
     Gray,
     /// Red, green, blue.
     Rgb,
@@ -15,7 +90,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Bytes a pixel.
+    /// Samples a pixel.
     pub const fn channels(self) -> usize {
         match self {
             Self::Gray => 1,
@@ -25,26 +100,45 @@ impl Layout {
     }
 }
 
-/// Pixels. `pixels.len()` is always `width × height × channels`.
+/// Pixels, of 8 bits a channel unless `Frame<Deep>` is said. `pixels.len()` is always `width × height × channels`.
+///
+/// Most of the engine takes 8 bits only; `deep.rs` says what keeps 16.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub struct Frame<S = u8> {
     size: Size,
     layout: Layout,
-    pixels: Vec<u8>,
+    pixels: Vec<S>,
 }
 
 impl Frame {
     /// A frame of these pixels; `None` where their number does not match.
     pub fn new(size: Size, layout: Layout, pixels: Vec<u8>) -> Option<Self> {
+        Self::of(size, layout, pixels)
+    }
+
+    /// A frame of one colour; for `Rgb` the alpha is dropped, for `Gray` the colour's luma is used.
+    pub fn filled(size: Size, layout: Layout, color: [u8; 4]) -> Self {
+        Self::of_color(size, layout, color)
+    }
+
+    /// The pixel at column `x`, row `y`, as straight RGBA.
+    pub fn rgba_at(&self, x: u32, y: u32) -> [u8; 4] {
+        self.samples_at(x, y)
+    }
+}
+
+impl<S: Sample> Frame<S> {
+    /// A frame of these samples; `None` where their number does not match.
+    pub fn of(size: Size, layout: Layout, pixels: Vec<S>) -> Option<Self> {
         let expected = size.area().checked_mul(layout.channels() as u64)?;
         (pixels.len() as u64 == expected && size.area() > 0).then_some(Self { size, layout, pixels })
     }
 
     /// A frame of one colour; for `Rgb` the alpha is dropped, for `Gray` the colour's luma is used.
-    pub fn filled(size: Size, layout: Layout, color: [u8; 4]) -> Self {
+    pub fn of_color(size: Size, layout: Layout, color: [S; 4]) -> Self {
         let [r, g, b, _] = color;
-        let pixel: &[u8] = match layout {
-            Layout::Gray => &[luma(r, g, b)],
+        let pixel: &[S] = match layout {
+            Layout::Gray => &[S::luma(r, g, b)],
             Layout::Rgb => &color[..3],
             Layout::Rgba => &color,
         };
@@ -57,37 +151,37 @@ impl Frame {
         self.size
     }
 
-    /// Layout of the bytes.
+    /// Layout of the samples.
     pub const fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// The bytes.
-    pub fn pixels(&self) -> &[u8] {
+    /// The samples.
+    pub fn pixels(&self) -> &[S] {
         &self.pixels
     }
 
-    /// The bytes, to be changed in place.
-    pub fn pixels_mut(&mut self) -> &mut [u8] {
+    /// The samples, to be changed in place.
+    pub fn pixels_mut(&mut self) -> &mut [S] {
         &mut self.pixels
     }
 
-    /// The bytes, giving up the frame.
-    pub fn into_pixels(self) -> Vec<u8> {
+    /// The samples, giving up the frame.
+    pub fn into_pixels(self) -> Vec<S> {
         self.pixels
     }
 
-    /// Bytes in one row.
+    /// Samples in one row.
     pub const fn stride(&self) -> usize {
         self.size.width as usize * self.layout.channels()
     }
 
     /// The pixel at column `x`, row `y`, as straight RGBA.
-    pub fn rgba_at(&self, x: u32, y: u32) -> [u8; 4] {
+    pub fn samples_at(&self, x: u32, y: u32) -> [S; 4] {
         let at = y as usize * self.stride() + x as usize * self.layout.channels();
         match self.layout {
-            Layout::Gray => [self.pixels[at], self.pixels[at], self.pixels[at], 255],
-            Layout::Rgb => [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2], 255],
+            Layout::Gray => [self.pixels[at], self.pixels[at], self.pixels[at], S::MOST],
+            Layout::Rgb => [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2], S::MOST],
             Layout::Rgba => [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2], self.pixels[at + 3]],
         }
     }
@@ -102,13 +196,13 @@ impl Frame {
         let mut pixels = Vec::with_capacity(count * layout.channels());
         for pixel in self.pixels.chunks_exact(self.layout.channels()) {
             let [r, g, b, a] = match *pixel {
-                [v] => [v, v, v, 255],
-                [r, g, b] => [r, g, b, 255],
+                [v] => [v, v, v, S::MOST],
+                [r, g, b] => [r, g, b, S::MOST],
                 [r, g, b, a] => [r, g, b, a],
                 _ => unreachable!("a layout has 1, 3 or 4 channels"),
             };
             match layout {
-                Layout::Gray => pixels.push(luma(r, g, b)),
+                Layout::Gray => pixels.push(S::luma(r, g, b)),
                 Layout::Rgb => pixels.extend_from_slice(&[r, g, b]),
                 Layout::Rgba => pixels.extend_from_slice(&[r, g, b, a]),
             }
@@ -229,6 +323,8 @@ pub struct Header {
     pub frames: u32,
     /// How colour is stored.
     pub color_model: ColorModel,
+    /// How deep its samples can be decoded.
+    pub depth: Depth,
     /// Whether any pixel may be transparent.
     pub has_alpha: bool,
     /// Length of the file.

@@ -26,6 +26,9 @@ const MIXED_POWER: f64 = 1.3;
 /// Steps of the way back; five a code where the curve is steepest.
 const STEPS: usize = 1 << 14;
 
+/// From 0–1 to 0–1.
+pub(in crate::engine) type Function = fn(f64) -> f64;
+
 /// A curve from samples to the numbers that are averaged, 0 to 1, and back.
 #[derive(Debug)]
 pub(in crate::engine) enum Curve {
@@ -42,9 +45,8 @@ pub(in crate::engine) struct Tables {
 }
 
 static GAMMA: Curve = Curve::Straight;
-static MIXED: LazyLock<Curve> =
-    LazyLock::new(|| Curve::bent(|value| value.powf(MIXED_POWER), |value| value.powf(1.0 / MIXED_POWER)));
-static LINEAR: LazyLock<Curve> = LazyLock::new(|| Curve::bent(srgb_to_linear, linear_to_srgb));
+static MIXED: LazyLock<Curve> = LazyLock::new(|| Curve::bent(Light::Mixed));
+static LINEAR: LazyLock<Curve> = LazyLock::new(|| Curve::bent(Light::Linear));
 
 /// IEC 61966-2-1, both from and to 0–1.
 fn srgb_to_linear(value: f64) -> f64 {
@@ -68,6 +70,15 @@ impl Light {
         }
     }
 
+    /// From stored values to the numbers that are averaged, and back.
+    pub(in crate::engine) fn functions(self) -> (Function, Function) {
+        match self {
+            Self::Gamma => (|value| value, |value| value),
+            Self::Mixed => (|value| value.powf(MIXED_POWER), |value| value.powf(1.0 / MIXED_POWER)),
+            Self::Linear => (srgb_to_linear, linear_to_srgb),
+        }
+    }
+
     pub(in crate::engine) fn curve(self) -> &'static Curve {
         match self {
             Self::Gamma => &GAMMA,
@@ -78,7 +89,8 @@ impl Light {
 }
 
 impl Curve {
-    fn bent(decode: fn(f64) -> f64, encode: fn(f64) -> f64) -> Self {
+    fn bent(light: Light) -> Self {
+        let (decode, encode) = light.functions();
         let mut tables = Box::new(Tables { decoded: [0.0; 256], encoded: [0; STEPS] });
         for (code, number) in tables.decoded.iter_mut().enumerate() {
             *number = decode(code as f64 / 255.0) as f32;

@@ -7,6 +7,7 @@
 pub mod color;
 mod cost;
 pub mod decode;
+mod deep;
 pub mod encode;
 pub mod image;
 #[cfg(feature = "internals")]

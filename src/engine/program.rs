@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::decode;
-use super::encode::search;
-use super::image::Header;
+use super::encode::{self, search};
+use super::image::{Depth, Header};
 use super::light::Light;
 use super::planes;
 use crate::color::Color;
@@ -25,6 +25,8 @@ pub struct Program {
     pub eighths: u8,
     /// How pixels are averaged.
     pub light: Light,
+    /// How deep the samples are that frames are decoded to, worked on and encoded with.
+    pub depth: Depth,
     /// Whether every frame is worked on and the result is animated; else only the first.
     pub animated: bool,
     /// What is done to each frame, in order, with exact sizes.
@@ -191,6 +193,24 @@ pub struct Slim {
     pub level: u8,
     /// Nothing but `imageslim` was asked for: where it does not help, the source is the answer.
     pub of_source: bool,
+}
+
+/// From this level on `imageslim` reduces a PNG to a palette; below, only the compression is better.
+const FIRST_PALETTE_LEVEL: u8 = 3;
+
+impl Slim {
+    /// Whether a result in `format` is reduced to a palette.
+    pub fn makes_palette(self, format: OutputFormat) -> bool {
+        format == OutputFormat::Png && self.level >= FIRST_PALETTE_LEVEL
+    }
+}
+
+impl ImageOutput {
+    /// Whether the file holds 16 bits a sample.
+    pub fn is_deep(&self) -> bool {
+        let has_palette = self.colors.is_some() || self.slim.is_some_and(|slim| slim.makes_palette(self.format));
+        encode::is_deep(self.format) && !has_palette
+    }
 }
 
 /// Which metadata a result carries.

@@ -4,12 +4,12 @@
 //! loads, how many frames are worked on, and a bound on memory. Limits refuse here; [`run`](super::run) only executes.
 
 use super::Error;
-use super::image::{ColorModel, Format, Header};
+use super::image::{ColorModel, Depth, Format, Header};
 use super::limits::Limits;
 use super::planes;
 use super::program::{Answer, Cost, ImageOutput, Keep, PlanarStart, Program, Rendering, Slim, Speed, Step};
 use super::view::View;
-use super::{cost, decode, encode};
+use super::{cost, decode, deep, encode};
 use crate::color::Color;
 use crate::geometry::{Fit, Orientation, Rect, Size};
 use crate::plan::image_mogr2::{MogrOp, SizeLimit, rotated_canvas};
@@ -355,12 +355,17 @@ impl<'a> Resolver<'a> {
             Answer::Average => self.planes(None),
             Answer::Info(None) | Answer::Exif => None,
         };
+        let depth = match &answer {
+            Answer::Image(output) | Answer::Info(Some(output)) if !animated => self.depth(output),
+            _ => Depth::Eight,
+        };
         let size = self.size;
         let mut program = Program {
             source: self.header.clone(),
             planes,
             eighths,
             light: self.rendering.light,
+            depth,
             animated,
             steps: self.steps,
             answer,
@@ -375,6 +380,12 @@ impl<'a> Resolver<'a> {
         }
         program.cost = cost::cost(&program, self.pictures);
         Ok(program)
+    }
+
+    /// 16 bits where the source has them, the result holds them, and every step keeps them.
+    fn depth(&self, output: &ImageOutput) -> Depth {
+        let is_kept = output.is_deep() && deep::steps(&self.steps).is_some();
+        if is_kept { self.header.depth } else { Depth::Eight }
     }
 
     /// How the reduced decoder begins, where it reads the source at the scale that is wanted.

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use super::deep::{self, DeepStep};
 use super::encode::search::{self, Found, Goal};
-use super::image::{Format, Frame, Header, Layout};
+use super::image::{Deep, Depth, Format, Frame, Header, Layout};
 use super::light::Light;
 use super::limits::{Cancel, Limits};
 use super::metadata::{self, Metadata};
@@ -139,7 +140,13 @@ impl Job<'_> {
             Found { file: self.animation(&painter, &settings)?, quality: None }
         } else if let Some(planes) = self.finished_planes()? {
             (self.stage)(Stage::Encode);
-            Found { file: self.encode_planes(&planes, output, &settings)?, quality: None }
+            let file = self.smaller(output, &settings, |settings| encode::planes(&planes, settings))?;
+            Found { file, quality: None }
+        } else if let Some(steps) = self.deep_steps() {
+            let frame = self.deep_still(&steps, &settings)?;
+            (self.stage)(Stage::Encode);
+            let file = self.smaller(output, &settings, |settings| encode::still_deep(&frame, settings))?;
+            Found { file, quality: None }
         } else {
             let frame = self.still(&painter, Some(&settings))?;
             (self.stage)(Stage::Encode);
@@ -148,15 +155,16 @@ impl Job<'_> {
         Ok(self.within_limit(output, found))
     }
 
-    fn encode_planes(
+    /// What is encoded at the quality that was asked for, or, by `imageslim`, with fewer bytes.
+    fn smaller(
         &self,
-        planes: &Planes,
         output: &ImageOutput,
         settings: &encode::Settings,
+        encode: impl Fn(&encode::Settings) -> Result<Vec<u8>, Error>,
     ) -> Result<Vec<u8>, Error> {
-        let Some(slim) = output.slim else { return encode::planes(planes, settings) };
-        let slimmed = encode::planes(planes, &slim_settings(settings, slim, self.program.source.jpeg_quality))?;
-        let before = if slim.of_source { self.source.to_vec() } else { encode::planes(planes, settings)? };
+        let Some(slim) = output.slim else { return encode(settings) };
+        let slimmed = encode(&slim_settings(settings, slim, self.program.source.jpeg_quality))?;
+        let before = if slim.of_source { self.source.to_vec() } else { encode(settings)? };
         Ok(if slimmed.len() < before.len() { slimmed } else { before })
     }
 
@@ -165,6 +173,22 @@ impl Job<'_> {
         let Some(start) = self.program.planes.filter(|start| start.is_all) else { return Ok(None) };
         (self.stage)(Stage::Decode);
         start.load.run(self.source, self.program.light, self.cancel)
+    }
+
+    /// The program's steps, where it is one of 16 bits.
+    fn deep_steps(&self) -> Option<Vec<DeepStep>> {
+        if self.program.depth == Depth::Sixteen { deep::steps(&self.program.steps) } else { None }
+    }
+
+    /// The picture with 16 bits after all steps.
+    fn deep_still(&mut self, steps: &[DeepStep], settings: &encode::Settings) -> Result<Frame<Deep>, Error> {
+        (self.stage)(Stage::Decode);
+        let mut frame = decode::still_deep(self.source, &self.program.source, self.limits, self.cancel)?;
+        (self.stage)(Stage::Ops);
+        if let Some(profile) = self.used_up_profile(frame.layout(), Some(settings)) {
+            color::deep_to_srgb(&mut frame, profile)?;
+        }
+        steps.iter().try_fold(frame, |frame, step| step.apply(frame, self.program.light, self.cancel))
     }
 
     /// The decoded first frame after all steps, for a result with these settings or, without, in sRGB.
@@ -188,13 +212,16 @@ impl Job<'_> {
 
     /// The frame in the colour space of the result: its own where the result carries the profile, else sRGB.
     fn in_result_space(&self, mut frame: Frame, settings: Option<&encode::Settings>) -> Result<Frame, Error> {
-        match &self.profile {
-            Some(profile) if !settings.is_some_and(|settings| settings.embeds_icc(frame.layout())) => {
-                color::to_srgb(&mut frame, profile)?;
-            }
-            _ => {}
+        if let Some(profile) = self.used_up_profile(frame.layout(), settings) {
+            color::to_srgb(&mut frame, profile)?;
         }
         Ok(frame)
+    }
+
+    /// The source's profile, where the result does not carry it.
+    fn used_up_profile(&self, layout: Layout, settings: Option<&encode::Settings>) -> Option<&[u8]> {
+        let is_carried = settings.is_some_and(|settings| settings.embeds_icc(layout));
+        self.profile.as_deref().filter(|_| !is_carried)
     }
 
     fn average_frame(&mut self, pictures: &[Bytes]) -> Result<Frame, Error> {
@@ -328,18 +355,14 @@ fn settings(output: &ImageOutput, metadata: Metadata) -> encode::Settings {
     }
 }
 
-/// Palette reduction of a PNG begins at this level; below, only the compression is better.
-const FIRST_PALETTE_LEVEL: u8 = 3;
-
 /// `imageslim` levels as settings: for JPEG quality 92 at level 0 down to 52 at 10 and never above the source's own;
 /// for PNG a palette of 256 from level 3 on.
 fn slim_settings(settings: &encode::Settings, slim: Slim, source_quality: Option<u8>) -> encode::Settings {
     let quality = (92 - 4 * slim.level.min(10)).min(source_quality.unwrap_or(100));
-    let palette = settings.format == OutputFormat::Png && slim.level >= FIRST_PALETTE_LEVEL;
     encode::Settings {
         quality,
         interlace: true,
-        colors: settings.colors.or(palette.then_some(256)),
+        colors: settings.colors.or(slim.makes_palette(settings.format).then_some(256)),
         effort: encode::Effort::Small,
         ..settings.clone()
     }

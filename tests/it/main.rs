@@ -7,6 +7,7 @@ mod cli;
 mod delivery;
 mod delta_e;
 mod determinism;
+mod depth;
 mod explain;
 mod fast_path;
 mod fop_image_mogr2;

@@ -126,10 +126,22 @@ fn photograph(width: u32, height: u32) -> image::RgbImage {
     image::imageops::resize(&lake, width, height, image::imageops::FilterType::Triangle)
 }
 
+/// A photograph with 16 bits a sample, the lower ones as noisy as those of a sensor.
+fn deep_photograph(width: u32, height: u32) -> image::DynamicImage {
+    let mut deep = image::DynamicImage::ImageRgb8(photograph(width, height)).into_rgb16();
+    for (at, sample) in (0_u32..).zip(deep.as_flat_samples_mut().samples.iter_mut()) {
+        *sample ^= (at.wrapping_mul(2_654_435_761) >> 24) as u16;
+    }
+    image::DynamicImage::ImageRgb16(deep)
+}
+
 #[test]
 fn predictions_are_within_a_quarter() {
     let jpeg = Bytes::from(cards::jpeg(&photograph(3000, 2000), 88));
     let png = Bytes::from(cards::png(photograph(1600, 1200)));
+    let deep = deep_photograph(1600, 1200);
+    let deep_tiff = Bytes::from(cards::encoded(deep.clone(), image::ImageFormat::Tiff));
+    let deep_png = Bytes::from(cards::png(deep));
     for (source, fops) in [
         (&jpeg, "imageView2/2/w/320"),
         (&jpeg, "imageView2/2/w/1200"),
@@ -145,6 +157,12 @@ fn predictions_are_within_a_quarter() {
         (&png, "imageView2/2/w/800"),
         (&png, "imageView2/2/w/800/format/webp"),
         (&png, "imageView2/2/w/800/format/jpg"),
+        (&deep_png, "imageView2/2/w/800"),
+        (&deep_png, "imageMogr2/crop/1200x1000/rotate/90"),
+        (&deep_png, "imageView2/2/w/800/format/jpg"),
+        (&deep_png, "imageView2/2/w/800/format/tiff"),
+        (&deep_png, "imageMogr2/crop/1200x1000/format/tiff"),
+        (&deep_tiff, "imageView2/2/w/800"),
     ] {
         let (peak, predicted) = measured(source, fops);
         let ratio = predicted as f64 / peak as f64;

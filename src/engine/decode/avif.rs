@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use libavif_sys as avif;
 
 use super::{broken, unsupported};
-use crate::engine::image::{ColorModel, Format, Frame, Header, Layout};
+use crate::engine::image::{ColorModel, Depth, Format, Frame, Header, Layout};
 use crate::engine::limits::Limits;
 use crate::engine::metadata::{self, Metadata};
 use crate::engine::{Error, color};
@@ -111,6 +111,7 @@ impl<'a> Decoder<'a> {
             orientation: orientation(image),
             frames: 1,
             color_model,
+            depth: Depth::Eight,
             has_alpha,
             bytes: bytes.len() as u64,
             jpeg_quality: None,

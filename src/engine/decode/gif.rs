@@ -7,7 +7,7 @@ use ::gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, DisposalMethod, 
 
 use super::broken;
 use crate::engine::Error;
-use crate::engine::image::{ColorModel, Format, Frame, Header, Layout};
+use crate::engine::image::{ColorModel, Depth, Format, Frame, Header, Layout};
 use crate::engine::limits::Limits;
 use crate::geometry::{Rect, Size};
 
@@ -36,6 +36,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         orientation: None,
         frames,
         color_model: ColorModel::Palette,
+        depth: Depth::Eight,
         has_alpha,
         bytes: bytes.len() as u64,
         jpeg_quality: None,

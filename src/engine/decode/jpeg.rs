@@ -5,7 +5,7 @@ use turbojpeg_sys as tj;
 use super::jpeg_markers::{FrameHeader, Markers, has_end};
 use super::turbo::{Complaint, Turbo, channels};
 use super::{broken, jpeg_quality, reduced, unsupported};
-use crate::engine::image::{ColorModel, Format, Frame, Header, Layout};
+use crate::engine::image::{ColorModel, Depth, Format, Frame, Header, Layout};
 use crate::engine::limits::{Cancel, Limits};
 use crate::engine::{Error, color, metadata};
 use crate::geometry::Size;
@@ -34,6 +34,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         orientation: markers.exif.and_then(metadata::orientation),
         frames: 1,
         color_model,
+        depth: Depth::Eight,
         has_alpha: false,
         bytes: bytes.len() as u64,
         jpeg_quality: jpeg_quality::estimate(&markers.tables),

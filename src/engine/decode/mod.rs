@@ -1,7 +1,8 @@
 //! Bytes to header, metadata and frames: one codec a file.
 //!
 //! Formats are told by their first bytes, never by a name. Every decoder checks the size against [`Limits`] before it
-//! takes memory, ends broken data with [`Error::Broken`], and returns 8-bit pixels in the file's own orientation.
+//! takes memory, ends broken data with [`Error::Broken`], and returns 8-bit pixels (16-bit ones where these are asked for) in
+//! the file's own orientation.
 
 #[cfg(feature = "avif")]
 pub(in crate::engine) mod avif;
@@ -31,7 +32,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::Error;
-use super::image::{Format, Frame, Header};
+use super::image::{Deep, Format, Frame, Header};
 use super::limits::{Cancel, Limits};
 use crate::geometry::Size;
 
@@ -82,6 +83,22 @@ pub fn still(bytes: &[u8], header: &Header, eighths: u8, limits: &Limits, cancel
         format @ (Format::Bmp | Format::Tiff) => raster::still(bytes, format, limits),
         Format::Psd => psd::still(bytes, limits),
         Format::Avif => avif::still(bytes, limits),
+    }?;
+    cancel.check()?;
+    Ok(frame)
+}
+
+/// [`still`] with all 16 bits of a file whose header has [`Depth::Sixteen`](super::image::Depth::Sixteen).
+///
+/// # Errors
+/// As [`still`]; [`Error::UnsupportedFeature`] for files of other depths.
+pub fn still_deep(bytes: &[u8], header: &Header, limits: &Limits, cancel: &Cancel) -> Result<Frame<Deep>, Error> {
+    limits.check_source(header.size)?;
+    cancel.check()?;
+    let frame = match header.format {
+        Format::Png => png::still_deep(bytes, limits),
+        Format::Tiff => raster::still_deep(bytes, limits),
+        format => Err(unsupported(format, "16 bits a sample")),
     }?;
     cancel.check()?;
     Ok(frame)

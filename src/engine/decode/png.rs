@@ -6,7 +6,7 @@ use ::png::{BitDepth, ColorType, Decoder, DecodingError, Info, Limits as PngLimi
 
 use super::broken;
 use crate::engine::Error;
-use crate::engine::image::{ColorModel, Format, Frame, Header, Layout};
+use crate::engine::image::{ColorModel, Deep, Depth, Format, Frame, Header, Layout, Sample};
 use crate::engine::limits::Limits;
 use crate::engine::metadata::{self, MAX_ICC_BYTES, Metadata};
 use crate::geometry::Size;
@@ -26,6 +26,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         orientation: info.exif_metadata.as_deref().and_then(metadata::orientation),
         frames: 1,
         color_model: color_model(info),
+        depth: if info.bit_depth == BitDepth::Sixteen { Depth::Sixteen } else { Depth::Eight },
         has_alpha,
         bytes: bytes.len() as u64,
         jpeg_quality: None,
@@ -54,6 +55,29 @@ pub(super) fn still(bytes: &[u8], limits: &Limits) -> Result<Frame, Error> {
         ColorType::Rgb | ColorType::Indexed => (Layout::Rgb, pixels),
     };
     Frame::new(size, layout, pixels).ok_or_else(|| broken(Format::Png, "its frames differ in size"))
+}
+
+/// The picture of a file with 16 bits a sample.
+pub(super) fn still_deep(bytes: &[u8], limits: &Limits) -> Result<Frame<Deep>, Error> {
+    let mut decoder = decoder(bytes);
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_transformations(Transformations::EXPAND);
+    let mut reader = decoder.read_info().map_err(into_error)?;
+    let size = size(reader.info());
+    limits.check_source(size)?;
+    let length = reader.output_buffer_size().ok_or_else(|| broken(Format::Png, "its size has no meaning"))?;
+    let mut pixels = vec![Deep::default(); length.div_ceil(size_of::<Deep>())];
+    let output = reader.next_frame(pixels.as_flattened_mut()).map_err(into_error)?;
+    if output.bit_depth != BitDepth::Sixteen {
+        return Err(broken(Format::Png, "its depth has no meaning"));
+    }
+    let (layout, pixels) = match output.color_type {
+        ColorType::Grayscale => (Layout::Gray, pixels),
+        ColorType::GrayscaleAlpha => (Layout::Rgba, gray_alpha_to_rgba(&pixels)),
+        ColorType::Rgba => (Layout::Rgba, pixels),
+        ColorType::Rgb | ColorType::Indexed => (Layout::Rgb, pixels),
+    };
+    Frame::of(size, layout, pixels).ok_or_else(|| broken(Format::Png, "its frames differ in size"))
 }
 
 /// ICC profile (its inflation is bounded), EXIF and density, as far as they stand before the pixels.
@@ -93,7 +117,7 @@ fn color_model(info: &Info<'_>) -> ColorModel {
     }
 }
 
-fn gray_alpha_to_rgba(pixels: &[u8]) -> Vec<u8> {
+pub(super) fn gray_alpha_to_rgba<S: Sample>(pixels: &[S]) -> Vec<S> {
     pixels.chunks_exact(2).flat_map(|pixel| [pixel[0], pixel[0], pixel[0], pixel[1]]).collect()
 }
 

@@ -4,7 +4,7 @@
 //! the samples of an uncompressed 8-bit file and swaps the bytes of 16-bit ones.
 
 use super::{broken, unsupported};
-use crate::engine::image::{ColorModel, Format, Frame, Header, Layout};
+use crate::engine::image::{ColorModel, Depth, Format, Frame, Header, Layout};
 use crate::engine::limits::Limits;
 use crate::engine::metadata::{self, Metadata};
 use crate::engine::{Error, color};
@@ -50,6 +50,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
             (Mode::Rgb, true) => ColorModel::Nrgba,
             (Mode::Cmyk, _) => ColorModel::Cmyk,
         },
+        depth: Depth::Eight,
         has_alpha: psd.has_alpha(),
         bytes: bytes.len() as u64,
         jpeg_quality: None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use libwebp_sys as webp;
 
 use super::{broken, riff};
-use crate::engine::image::{ColorModel, Format, Frame, Header, Layout};
+use crate::engine::image::{ColorModel, Depth, Format, Frame, Header, Layout};
 use crate::engine::limits::Limits;
 use crate::engine::{Error, metadata};
 use crate::geometry::Size;
@@ -37,6 +37,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
             (false, true) => ColorModel::Rgb,
             (false, false) => ColorModel::Ycbcr,
         },
+        depth: Depth::Eight,
         has_alpha: features.has_alpha,
         bytes: bytes.len() as u64,
         jpeg_quality: None,

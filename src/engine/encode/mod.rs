@@ -21,7 +21,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::Error;
-use super::image::{Frame, Layout};
+use super::image::{Deep, Frame, Layout};
 use super::metadata::{self, Metadata};
 use super::planes::Planes;
 use crate::geometry::Size;
@@ -82,6 +82,23 @@ pub fn still(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
         #[cfg(not(feature = "avif"))]
         OutputFormat::Avif => Err(unencodable(OutputFormat::Avif, "this server was built without it")),
         format @ (OutputFormat::Bmp | OutputFormat::Tiff) => raster::encode(frame, format, settings),
+    }
+}
+
+/// Whether a format holds 16 bits a sample.
+pub const fn is_deep(format: OutputFormat) -> bool {
+    matches!(format, OutputFormat::Png | OutputFormat::Tiff)
+}
+
+/// [`still`] with all 16 bits, where the format [`is_deep`]. A palette is not made of them: `colors` has no effect.
+///
+/// # Errors
+/// [`Error::Unencodable`] for the other formats.
+pub fn still_deep(frame: &Frame<Deep>, settings: &Settings) -> Result<Vec<u8>, Error> {
+    match settings.format {
+        OutputFormat::Png => png::encode_deep(frame, settings),
+        OutputFormat::Tiff => raster::encode_deep(frame, settings),
+        format => Err(unencodable(format, "it has 8 bits a sample")),
     }
 }
 

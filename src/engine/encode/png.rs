@@ -7,7 +7,8 @@ use ::png::{BitDepth, ColorType, Compression, Encoder, Filter, Info, PixelDimens
 use super::palette::{Alpha, Indexed, quantize};
 use super::{Effort, Settings, unencodable};
 use crate::engine::Error;
-use crate::engine::image::{Frame, Layout};
+use crate::engine::image::{Deep, Frame, Layout};
+use crate::geometry::Size;
 use crate::plan::output::OutputFormat;
 
 pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
@@ -15,14 +16,25 @@ pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Erro
         let indexed = quantize(frame, colors, Alpha::Levels, settings.effort);
         return write_indexed(frame, &indexed, settings);
     }
-    let color = match frame.layout() {
+    let mut info = info(frame.size(), frame.layout(), settings);
+    info.color_type = color(frame.layout());
+    write(info, frame.pixels(), Filter::Adaptive, settings)
+}
+
+/// Full colour with all 16 bits; a palette is not made.
+pub(super) fn encode_deep(frame: &Frame<Deep>, settings: &Settings) -> Result<Vec<u8>, Error> {
+    let mut info = info(frame.size(), frame.layout(), settings);
+    info.color_type = color(frame.layout());
+    info.bit_depth = BitDepth::Sixteen;
+    write(info, frame.pixels().as_flattened(), Filter::Adaptive, settings)
+}
+
+const fn color(layout: Layout) -> ColorType {
+    match layout {
         Layout::Gray => ColorType::Grayscale,
         Layout::Rgb => ColorType::Rgb,
         Layout::Rgba => ColorType::Rgba,
-    };
-    let mut info = info(frame, settings);
-    info.color_type = color;
-    write(info, frame.pixels(), Filter::Adaptive, settings)
+    }
 }
 
 fn write_indexed(frame: &Frame, indexed: &Indexed, settings: &Settings) -> Result<Vec<u8>, Error> {
@@ -32,7 +44,7 @@ fn write_indexed(frame: &Frame, indexed: &Indexed, settings: &Settings) -> Resul
         5..=16 => BitDepth::Four,
         _ => BitDepth::Eight,
     };
-    let mut info = info(frame, settings);
+    let mut info = info(frame.size(), frame.layout(), settings);
     info.color_type = ColorType::Indexed;
     info.bit_depth = depth;
     info.palette = Some(indexed.palette.iter().flat_map(|entry| [entry[0], entry[1], entry[2]]).collect());
@@ -44,10 +56,10 @@ fn write_indexed(frame: &Frame, indexed: &Indexed, settings: &Settings) -> Resul
     write(info, &packed, Filter::NoFilter, settings)
 }
 
-fn info<'a>(frame: &Frame, settings: &'a Settings) -> Info<'a> {
-    let mut info = Info::with_size(frame.size().width, frame.size().height);
+fn info<'a>(size: Size, layout: Layout, settings: &'a Settings) -> Info<'a> {
+    let mut info = Info::with_size(size.width, size.height);
     let kept = &settings.metadata;
-    info.icc_profile = settings.icc_for(frame.layout()).map(Cow::Borrowed);
+    info.icc_profile = settings.icc_for(layout).map(Cow::Borrowed);
     info.exif_metadata = kept.exif.as_deref().map(Cow::Borrowed);
     info.pixel_dims = kept.density_dpi.map(|dpi| {
         let per_meter = (f64::from(dpi) / 0.0254).round() as u32;

@@ -1,7 +1,7 @@
 //! Canvases: `extent`, `border` and the removal of alpha.
 
 use crate::color::Color;
-use crate::engine::image::{Frame, Layout};
+use crate::engine::image::{Frame, Layout, Sample};
 use crate::geometry::{Rect, Size};
 
 /// Puts `frame` on a canvas of `background`, its top-left corner at `offset` from the canvas's; what lies outside the
@@ -10,26 +10,26 @@ use crate::geometry::{Rect, Size};
 /// The picture's pixels replace the background's, so that its own transparency stays. The result is RGBA where the
 /// frame is or where the background is not opaque; grey stays grey on a grey background; everything else is RGB.
 /// A frame that fills the canvas exactly is returned untouched.
-pub fn place(frame: Frame, canvas: Size, offset: (i64, i64), background: Color) -> Frame {
+pub fn place<S: Sample>(frame: Frame<S>, canvas: Size, offset: (i64, i64), background: Color) -> Frame<S> {
     if frame.size() == canvas && offset == (0, 0) {
         return frame;
     }
     let frame_size = frame.size();
     let layout = joint_layout(frame.layout(), background);
-    let mut target = Frame::filled(canvas, layout, background.rgba);
+    let mut target = Frame::of_color(canvas, layout, background.rgba.map(S::widened));
     let Some(covered) = Rect::clipped(offset.0, offset.1, frame_size, canvas) else {
         return target;
     };
     let frame = frame.into_layout(layout);
     let skipped_x = (i64::from(covered.x) - offset.0) as usize * layout.channels();
     let skipped_y = (i64::from(covered.y) - offset.1) as usize;
-    let row_bytes = covered.size.width as usize * layout.channels();
+    let row_samples = covered.size.width as usize * layout.channels();
     let left = covered.x as usize * layout.channels();
     let (from_stride, to_stride) = (frame.stride(), target.stride());
     let from_rows = frame.pixels().chunks_exact(from_stride).skip(skipped_y);
     let to_rows = target.pixels_mut().chunks_exact_mut(to_stride).skip(covered.y as usize);
     for (from, to) in from_rows.zip(to_rows).take(covered.size.height as usize) {
-        to[left..left + row_bytes].copy_from_slice(&from[skipped_x..skipped_x + row_bytes]);
+        to[left..left + row_samples].copy_from_slice(&from[skipped_x..skipped_x + row_samples]);
     }
     target
 }

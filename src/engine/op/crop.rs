@@ -1,23 +1,23 @@
 //! Cutting a rectangle out.
 
-use crate::engine::image::Frame;
+use crate::engine::image::{Frame, Sample};
 use crate::geometry::Rect;
 
 /// The part of `frame` inside `rect`, in the same layout. `rect` must lie inside the frame; what does not is a
 /// mistake of the caller and panics.
-pub fn crop(frame: Frame, rect: Rect) -> Frame {
+pub fn crop<S: Sample>(frame: Frame<S>, rect: Rect) -> Frame<S> {
     if rect.size == frame.size() {
         return frame;
     }
     let channels = frame.layout().channels();
-    let row_bytes = rect.size.width as usize * channels;
-    let mut pixels = Vec::with_capacity(row_bytes * rect.size.height as usize);
+    let row_samples = rect.size.width as usize * channels;
+    let mut pixels = Vec::with_capacity(row_samples * rect.size.height as usize);
     let rows = frame.pixels().chunks_exact(frame.stride());
     for row in rows.skip(rect.y as usize).take(rect.size.height as usize) {
         let left = rect.x as usize * channels;
-        pixels.extend_from_slice(&row[left..left + row_bytes]);
+        pixels.extend_from_slice(&row[left..left + row_samples]);
     }
-    Frame::new(rect.size, frame.layout(), pixels).expect("the rectangle lies inside the frame")
+    Frame::of(rect.size, frame.layout(), pixels).expect("the rectangle lies inside the frame")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod composite;
 pub mod crop;
 pub(in crate::engine) mod resample;
 pub mod resize;
+pub mod resize_deep;
 pub mod rotate;
 pub mod round;
 pub mod sharpen;

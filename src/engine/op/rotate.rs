@@ -3,29 +3,29 @@
 use super::alpha::{premultiply, straighten};
 use super::canvas;
 use crate::color::Color;
-use crate::engine::image::{Frame, Layout};
+use crate::engine::image::{Frame, Layout, Sample};
 use crate::geometry::{Gravity, Orientation, Size};
 
 /// Edge of the square blocks that [`orient`] copies: a block of source and of target rows fits the first-level cache.
 const BLOCK: usize = 32;
 
 /// Turns and mirrors stored pixels so that they are upright, as the EXIF `orientation` says.
-pub fn orient(frame: Frame, orientation: Orientation) -> Frame {
+pub fn orient<S: Sample>(frame: Frame<S>, orientation: Orientation) -> Frame<S> {
     if orientation == Orientation::TopLeft {
         return frame;
     }
     let size = orientation.display_size(frame.size());
     let walk = Walk::new(frame.size(), orientation);
     let pixels = match frame.layout() {
-        Layout::Gray => remap::<1>(frame.pixels(), size, &walk),
-        Layout::Rgb => remap::<3>(frame.pixels(), size, &walk),
-        Layout::Rgba => remap::<4>(frame.pixels(), size, &walk),
+        Layout::Gray => remap::<1, S>(frame.pixels(), size, &walk),
+        Layout::Rgb => remap::<3, S>(frame.pixels(), size, &walk),
+        Layout::Rgba => remap::<4, S>(frame.pixels(), size, &walk),
     };
-    Frame::new(size, frame.layout(), pixels).expect("turning keeps the number of pixels")
+    Frame::of(size, frame.layout(), pixels).expect("turning keeps the number of pixels")
 }
 
 /// Turns clockwise by `turns` times 90 degrees, exactly.
-pub fn quarter_turns(frame: Frame, turns: u8) -> Frame {
+pub fn quarter_turns<S: Sample>(frame: Frame<S>, turns: u8) -> Frame<S> {
     let orientation = match turns % 4 {
         0 => Orientation::TopLeft,
         1 => Orientation::RightTop,
@@ -65,11 +65,12 @@ impl Walk {
     }
 }
 
-/// The pixels of a picture of `size` whose pixels lie in `stored` as `walk` says; `N` bytes a pixel.
-fn remap<const N: usize>(stored: &[u8], size: Size, walk: &Walk) -> Vec<u8> {
+/// The pixels of a picture of `size` whose pixels lie in `stored` as `walk` says; `N` samples a
+/// pixel.
+fn remap<const N: usize, S: Sample>(stored: &[S], size: Size, walk: &Walk) -> Vec<S> {
     let (stored, _) = stored.as_chunks::<N>();
     let (width, height) = (size.width as usize, size.height as usize);
-    let mut turned = vec![[0; N]; width * height];
+    let mut turned = vec![[S::default(); N]; width * height];
     for top in (0..height).step_by(BLOCK) {
         for left in (0..width).step_by(BLOCK) {
             let right = (left + BLOCK).min(width);

@@ -1,6 +1,6 @@
 //! Rounded corners (spec 4.9).
 
-use crate::engine::image::{Frame, Layout};
+use crate::engine::image::{Frame, Layout, Sample};
 
 /// Sample rows that one row of pixels is measured at.
 const SAMPLE_ROWS: u32 = 16;
@@ -9,7 +9,7 @@ const SAMPLE_ROWS: u32 = 16;
 ///
 /// Radii above half their edge count as half of it (rounded down). Edges are antialiased and multiply the alpha that is
 /// there; all four corners are cut alike, to the pixel.
-pub fn round_corners(frame: Frame, radius_x: u32, radius_y: u32) -> Frame {
+pub fn round_corners<S: Sample>(frame: Frame<S>, radius_x: u32, radius_y: u32) -> Frame<S> {
     let mut frame = frame.into_layout(Layout::Rgba);
     let size = frame.size();
     let radius_x = radius_x.min(size.width / 2);
@@ -28,13 +28,12 @@ pub fn round_corners(frame: Frame, radius_x: u32, radius_y: u32) -> Frame {
 }
 
 /// Multiplies the alpha of a row's first pixels by `cover`, and of its last ones in reverse.
-fn cut_ends(row: &mut [u8], cover: &[u8]) {
+fn cut_ends<S: Sample>(row: &mut [S], cover: &[u8]) {
     let (pixels, _) = row.as_chunks_mut::<4>();
     let width = pixels.len();
     for (x, cover) in cover.iter().enumerate() {
         for at in [x, width - 1 - x] {
-            let alpha = u32::from(pixels[at][3]) * u32::from(*cover);
-            pixels[at][3] = ((alpha + 127) / 255) as u8;
+            pixels[at][3] = pixels[at][3].part(*cover);
         }
     }
 }

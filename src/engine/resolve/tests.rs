@@ -1,7 +1,7 @@
 //! Programs worked out from headers alone.
 
 use super::*;
-use crate::engine::image::Sampling;
+use crate::engine::image::{Depth, Sampling};
 use crate::plan::output::{QualityTarget, Score};
 
 fn photo(size: Size, orientation: Option<Orientation>) -> Header {
@@ -11,6 +11,7 @@ fn photo(size: Size, orientation: Option<Orientation>) -> Header {
         orientation,
         frames: 1,
         color_model: ColorModel::Ycbcr,
+        depth: Depth::Eight,
         has_alpha: false,
         bytes: 1000,
         jpeg_quality: Some(95),
@@ -138,4 +139,37 @@ fn cost_counts_frames_and_the_largest_neighbours() {
     assert_eq!(animated.cost.pixels, 10 * still.cost.pixels);
     let longer = program("imageMogr2/thumbnail/!200p", &Header { frames: 100, ..film }).expect("small");
     assert_eq!(animated.cost.memory_bytes, longer.cost.memory_bytes);
+}
+
+/// 16 bits are kept where source, steps and result all have them.
+#[test]
+fn depths() {
+    let deep = Header {
+        format: Format::Png,
+        color_model: ColorModel::Rgb,
+        depth: Depth::Sixteen,
+        jpeg_quality: None,
+        ..photo(Size::new(400, 300), Some(Orientation::LeftBottom))
+    };
+    for (fops, depth) in [
+        ("imageView2/1/w/200/h/200", Depth::Sixteen),
+        ("imageMogr2/auto-orient/rotate/90/thumbnail/!50p/crop/10x10/extent/30x30", Depth::Sixteen),
+        ("imageMogr2/format/tiff|roundPic/radius/9", Depth::Sixteen),
+        ("imageView2/2/w/200|imageInfo", Depth::Sixteen),
+        ("imageMogr2/strip|imageslim/zlevel/2", Depth::Sixteen),
+        ("imageMogr2/strip|imageslim/zlevel/3", Depth::Eight),
+        ("imageMogr2/colors/64", Depth::Eight),
+        ("imageMogr2/rotate/91", Depth::Eight),
+        ("imageMogr2/blur/3x2", Depth::Eight),
+        ("imageMogr2/sharpen/1", Depth::Eight),
+        ("watermark/2/text/aGVsbG8=", Depth::Eight),
+        ("imageView2/2/w/200/format/jpg", Depth::Eight),
+        ("imageView2/2/w/200/format/webp", Depth::Eight),
+        ("imageAve", Depth::Eight),
+        ("imageInfo", Depth::Eight),
+    ] {
+        assert_eq!(program(fops, &deep).expect(fops).depth, depth, "{fops}");
+        let shallow = Header { depth: Depth::Eight, ..deep.clone() };
+        assert_eq!(program(fops, &shallow).expect(fops).depth, Depth::Eight, "{fops} of 8 bits");
+    }
 }
