@@ -173,8 +173,8 @@ fn decoder_bytes(header: &Header, eighths: u8, depth: Depth) -> u64 {
     match header.format {
         Format::Jpeg if header.color_model == ColorModel::Cmyk => frame + frame / 3 * 4 + PROFILE_BYTES,
         Format::Jpeg => frame + header.sampling.map_or(0, coefficients),
-        // The decoder's own numbers beside the frame.
-        Format::Tiff if depth == Depth::Sixteen => 2 * frame,
+        // The decoder's own numbers, or planes, beside the frame.
+        Format::Tiff | Format::Psd if depth == Depth::Sixteen => 2 * frame,
         Format::Png | Format::Bmp | Format::Tiff | Format::Psd => frame,
         Format::Gif => 2 * frame,
         // The decoder's own planes or words beside the frame.

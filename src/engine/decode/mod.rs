@@ -24,6 +24,8 @@ mod webp;
 #[cfg(all(test, feature = "avif"))]
 mod avif_tests;
 #[cfg(test)]
+mod deep_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 pub(in crate::engine) mod tests;
@@ -98,6 +100,7 @@ pub fn still_deep(bytes: &[u8], header: &Header, limits: &Limits, cancel: &Cance
     let frame = match header.format {
         Format::Png => png::still_deep(bytes, limits),
         Format::Tiff => raster::still_deep(bytes, limits),
+        Format::Psd => psd::still_deep(bytes, limits),
         format => Err(unsupported(format, "16 bits a sample")),
     }?;
     cancel.check()?;

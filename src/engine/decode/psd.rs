@@ -4,7 +4,7 @@
 //! the samples of an uncompressed 8-bit file and swaps the bytes of 16-bit ones.
 
 use super::{broken, unsupported};
-use crate::engine::image::{ColorModel, Depth, Format, Frame, Header, Layout};
+use crate::engine::image::{ColorModel, Deep, Depth, Format, Frame, Header, Layout, Sample};
 use crate::engine::limits::Limits;
 use crate::engine::metadata::{self, Metadata};
 use crate::engine::{Error, color};
@@ -50,7 +50,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
             (Mode::Rgb, true) => ColorModel::Nrgba,
             (Mode::Cmyk, _) => ColorModel::Cmyk,
         },
-        depth: Depth::Eight,
+        depth: psd.depth(),
         has_alpha: psd.has_alpha(),
         bytes: bytes.len() as u64,
         jpeg_quality: None,
@@ -79,11 +79,20 @@ pub(super) fn still(bytes: &[u8], limits: &Limits) -> Result<Frame, Error> {
             Layout::Rgb
         }
     };
-    let frame = Frame::new(psd.size, layout, pixels).ok_or_else(|| broken(Format::Psd, "its size has no meaning"))?;
-    Ok(match planes.get(colors) {
-        Some(alpha) if psd.has_alpha() => with_alpha(frame, alpha),
-        _ => frame,
-    })
+    psd.frame(layout, pixels, planes.get(colors))
+}
+
+/// The picture of a gray or RGB file with 16 bits a sample.
+pub(super) fn still_deep(bytes: &[u8], limits: &Limits) -> Result<Frame<Deep>, Error> {
+    let psd = Psd::open(bytes)?;
+    limits.check_source(psd.size)?;
+    if psd.depth() != Depth::Sixteen {
+        return Err(broken(Format::Psd, "its depth has no meaning"));
+    }
+    let planes = psd.planes()?;
+    let colors = psd.colors();
+    let layout = if psd.mode == Mode::Gray { Layout::Gray } else { Layout::Rgb };
+    psd.frame(layout, interleave(&planes[..colors]), planes.get(colors))
 }
 
 /// ICC profile, EXIF data and density from the image resources.
@@ -167,6 +176,24 @@ impl<'a> Psd<'a> {
         self.transparent && self.channels > self.colors()
     }
 
+    /// Inks are converted with 8 bits.
+    fn depth(&self) -> Depth {
+        match self.mode {
+            Mode::Gray | Mode::Rgb if self.bytes_per_sample == 2 => Depth::Sixteen,
+            _ => Depth::Eight,
+        }
+    }
+
+    /// The picture, made of its colours and of the plane behind them.
+    fn frame<S: Stored>(&self, layout: Layout, colors: Vec<S>, behind: Option<&Vec<S>>) -> Result<Frame<S>, Error> {
+        let frame =
+            Frame::of(self.size, layout, colors).ok_or_else(|| broken(Format::Psd, "its size has no meaning"))?;
+        Ok(match behind {
+            Some(alpha) if self.has_alpha() => with_alpha(frame, alpha),
+            _ => frame,
+        })
+    }
+
     /// Data of the image resource with this number.
     fn resource(&self, wanted: u16) -> Option<&'a [u8]> {
         let mut reader = Reader(self.resources);
@@ -185,8 +212,8 @@ impl<'a> Psd<'a> {
         }
     }
 
-    /// The channels that are needed, one plane each, 8 bits a sample.
-    fn planes(&self) -> Result<Vec<Vec<u8>>, Error> {
+    /// The channels that are needed, one plane each.
+    fn planes<S: Stored>(&self) -> Result<Vec<Vec<S>>, Error> {
         let mut reader = Reader(self.pixels);
         let needed = self.colors() + usize::from(self.has_alpha());
         match reader.u16() {
@@ -197,14 +224,14 @@ impl<'a> Psd<'a> {
         }
     }
 
-    fn raw_planes(&self, samples: &[u8], needed: usize) -> Result<Vec<Vec<u8>>, Error> {
+    fn raw_planes<S: Stored>(&self, samples: &[u8], needed: usize) -> Result<Vec<Vec<S>>, Error> {
         let length = self.row_bytes() * self.size.height as usize;
         let planes = samples.get(..length * needed).ok_or_else(|| broken(Format::Psd, "it is cut short"))?;
-        Ok(planes.chunks_exact(length).map(|plane| high_bytes(plane, self.bytes_per_sample)).collect())
+        Ok(planes.chunks_exact(length).map(|plane| S::samples(plane, self.bytes_per_sample)).collect())
     }
 
     /// PackBits, row by row; the lengths of all rows of all channels stand in front.
-    fn packed_planes(&self, mut reader: Reader<'_>, needed: usize) -> Result<Vec<Vec<u8>>, Error> {
+    fn packed_planes<S: Stored>(&self, mut reader: Reader<'_>, needed: usize) -> Result<Vec<Vec<S>>, Error> {
         let cut_short = || broken(Format::Psd, "it is cut short");
         let rows = self.size.height as usize;
         let lengths = reader.take(2 * rows * self.channels).ok_or_else(cut_short)?;
@@ -216,7 +243,7 @@ impl<'a> Psd<'a> {
                 let packed = reader.take(length).ok_or_else(cut_short)?;
                 let row =
                     unpack_bits(packed, self.row_bytes()).ok_or_else(|| broken(Format::Psd, "a row is broken"))?;
-                plane.extend_from_slice(&high_bytes(&row, self.bytes_per_sample));
+                plane.extend_from_slice(&S::samples(&row, self.bytes_per_sample));
             }
             planes.push(plane);
         }
@@ -241,8 +268,40 @@ fn layer_count(layers: &[u8]) -> Option<i16> {
     reader.u16().map(|count| count as i16)
 }
 
-fn high_bytes(samples: &[u8], bytes_per_sample: usize) -> Vec<u8> {
-    samples.iter().step_by(bytes_per_sample).copied().collect()
+/// How a file's samples are taken.
+trait Stored: Sample {
+    /// Those of bytes as they are stored, the high byte first.
+    fn samples(bytes: &[u8], bytes_per_sample: usize) -> Vec<Self>;
+
+    /// A colour that was blended with white by `alpha`, which is not 0, without the white.
+    fn without_white(self, alpha: Self) -> Self;
+}
+
+impl Stored for u8 {
+    /// Of 16 bits the high ones.
+    fn samples(bytes: &[u8], bytes_per_sample: usize) -> Vec<Self> {
+        bytes.iter().step_by(bytes_per_sample).copied().collect()
+    }
+
+    fn without_white(self, alpha: Self) -> Self {
+        without_white(255, self.into(), alpha.into()) as Self
+    }
+}
+
+impl Stored for Deep {
+    /// Of two bytes a sample; others are not asked for.
+    fn samples(bytes: &[u8], _bytes_per_sample: usize) -> Vec<Self> {
+        bytes.as_chunks().0.to_vec()
+    }
+
+    fn without_white(self, alpha: Self) -> Self {
+        let [value, alpha] = [self, alpha].map(|sample| i64::from(u16::from_be_bytes(sample)));
+        (without_white(65535, value, alpha) as u16).to_be_bytes()
+    }
+}
+
+fn without_white(white: i64, value: i64, alpha: i64) -> i64 {
+    ((white * (value - white) + alpha / 2).div_euclid(alpha) + white).clamp(0, white)
 }
 
 /// Unpacks to exactly `length` bytes.
@@ -259,11 +318,11 @@ fn unpack_bits(packed: &[u8], length: usize) -> Option<Vec<u8>> {
     (row.len() == length).then_some(row)
 }
 
-fn interleave(planes: &[Vec<u8>]) -> Vec<u8> {
+fn interleave<S: Sample>(planes: &[Vec<S>]) -> Vec<S> {
     if let [plane] = planes {
         return plane.clone();
     }
-    let mut pixels = vec![0; planes.iter().map(Vec::len).sum()];
+    let mut pixels = vec![S::default(); planes.iter().map(Vec::len).sum()];
     for (channel, plane) in planes.iter().enumerate() {
         for (pixel, sample) in pixels.chunks_exact_mut(planes.len()).zip(plane) {
             pixel[channel] = *sample;
@@ -273,16 +332,15 @@ fn interleave(planes: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Puts `alpha` on a frame whose colours Photoshop has blended with white, and takes the white out again.
-fn with_alpha(frame: Frame, alpha: &[u8]) -> Frame {
+fn with_alpha<S: Stored>(frame: Frame<S>, alpha: &[S]) -> Frame<S> {
     let mut frame = frame.into_layout(Layout::Rgba);
     for (pixel, alpha) in frame.pixels_mut().chunks_exact_mut(4).zip(alpha) {
         pixel[3] = *alpha;
-        if *alpha == 0 {
+        if *alpha == S::default() {
             continue;
         }
-        let a = i32::from(*alpha);
         for value in &mut pixel[..3] {
-            *value = ((255 * (i32::from(*value) - 255) + a / 2).div_euclid(a) + 255).clamp(0, 255) as u8;
+            *value = value.without_white(*alpha);
         }
     }
     frame
