@@ -33,6 +33,15 @@ pub trait Sample: Copy + Default + PartialEq {
     /// White, and opaque.
     const MOST: Self;
 
+    /// [`Sample::MOST`] as a number.
+    const MOST_NUMBER: f32;
+
+    /// As a number.
+    fn number(self) -> f32;
+
+    /// The sample nearest to a number, half up; what lies outside is clipped.
+    fn nearest(number: f32) -> Self;
+
     /// The sample that stands for the same part of [`Sample::MOST`] as `code` of 255.
     fn widened(code: u8) -> Self;
 
@@ -41,10 +50,25 @@ pub trait Sample: Copy + Default + PartialEq {
 
     /// `share`/255 of it, rounded.
     fn part(self, share: u8) -> Self;
+
+    /// As far away from `other` again as it is, clipped: `2 × self − other`.
+    fn away_from(self, other: Self) -> Self;
 }
 
 impl Sample for u8 {
     const MOST: Self = 255;
+    const MOST_NUMBER: f32 = 255.0;
+
+    #[inline(always)]
+    fn number(self) -> f32 {
+        f32::from(self)
+    }
+
+    #[inline(always)]
+    fn nearest(number: f32) -> Self {
+        // A float-to-integer cast saturates, so that only the rounding is left to do.
+        (number + 0.5) as Self
+    }
 
     fn widened(code: u8) -> Self {
         code
@@ -57,10 +81,25 @@ impl Sample for u8 {
     fn part(self, share: u8) -> Self {
         ((u32::from(self) * u32::from(share) + 127) / 255) as Self
     }
+
+    fn away_from(self, other: Self) -> Self {
+        (2 * i16::from(self) - i16::from(other)).clamp(0, 255) as Self
+    }
 }
 
 impl Sample for Deep {
     const MOST: Self = [255; 2];
+    const MOST_NUMBER: f32 = 65535.0;
+
+    #[inline(always)]
+    fn number(self) -> f32 {
+        f32::from(u16::from_be_bytes(self))
+    }
+
+    #[inline(always)]
+    fn nearest(number: f32) -> Self {
+        ((number + 0.5) as u16).to_be_bytes()
+    }
 
     fn widened(code: u8) -> Self {
         [code; 2]
@@ -75,6 +114,11 @@ impl Sample for Deep {
     fn part(self, share: u8) -> Self {
         let part = (u32::from(u16::from_be_bytes(self)) * u32::from(share) + 127) / 255;
         (part as u16).to_be_bytes()
+    }
+
+    fn away_from(self, other: Self) -> Self {
+        let [value, other] = [self, other].map(|sample| i32::from(u16::from_be_bytes(sample)));
+        ((2 * value - other).clamp(0, 65535) as u16).to_be_bytes()
     }
 }
 

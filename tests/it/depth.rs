@@ -232,8 +232,7 @@ async fn the_server_answers_with_16_bits_where_it_can() {
         ("imageMogr2/crop/20x10/format/gif", "gif", Depth::Eight),
         ("imageMogr2/crop/20x10/format/bmp", "bmp", Depth::Eight),
         ("imageMogr2/format/png/colors/16", "png", Depth::Eight),
-        ("imageMogr2/rotate/30", "", Depth::Eight),
-        ("imageMogr2/sharpen/1", "", Depth::Eight),
+        ("imageMogr2/rotate/30/blur/3x2/sharpen/1", "", Depth::Sixteen),
         ("watermark/2/text/aGVsbG8=", "", Depth::Eight),
     ] {
         for (name, own) in [("deep.png", "png"), ("deep.tiff", "tiff")] {

@@ -1,7 +1,7 @@
 //! Gaussian blur.
 
-use super::alpha::{premultiply, straighten, to_byte};
-use crate::engine::image::{Frame, Layout};
+use super::alpha::{premultiply, straighten};
+use crate::engine::image::{Frame, Layout, Sample};
 
 /// Widest kernel; more than any dialect allows.
 const MAX_RADIUS: u32 = 500;
@@ -13,7 +13,7 @@ const CHUNK: usize = 2048;
 ///
 /// Edges repeat the last pixel; RGBA is averaged premultiplied. A `sigma_px` that is not a number above zero leaves
 /// the frame as it is. Separable: O(pixels × radius), and beside the frame it keeps 2 × radius + 1 rows.
-pub fn blur(mut frame: Frame, radius_px: u32, sigma_px: f32) -> Frame {
+pub fn blur<S: Sample>(mut frame: Frame<S>, radius_px: u32, sigma_px: f32) -> Frame<S> {
     let weights = half_kernel(radius_px, sigma_px);
     if weights.len() > 1 {
         filter(&mut frame, &weights);
@@ -23,7 +23,8 @@ pub fn blur(mut frame: Frame, radius_px: u32, sigma_px: f32) -> Frame {
 
 /// The kernel's weights from its centre outwards; both halves together add up to 1.
 ///
-/// Taps whose weight is below a 65536th of the centre's cannot be seen in 8 bits and are left out.
+/// Taps whose weight is below a 65536th of the centre's are left out: all of them together cannot be seen, not even in
+/// 16 bits.
 fn half_kernel(radius_px: u32, sigma_px: f32) -> Vec<f32> {
     let sigma = f64::from(sigma_px);
     if !sigma.is_finite() || sigma <= 0.0 {
@@ -37,7 +38,7 @@ fn half_kernel(radius_px: u32, sigma_px: f32) -> Vec<f32> {
 
 /// Filters rows, then columns. Rows go through a ring of as many as the kernel is high, so that a row may be
 /// overwritten as soon as the last one that needs it has been filtered.
-fn filter(frame: &mut Frame, weights: &[f32]) {
+fn filter<S: Sample>(frame: &mut Frame<S>, weights: &[f32]) {
     let radius = weights.len() - 1;
     let (layout, stride, height) = (frame.layout(), frame.stride(), frame.size().height as usize);
     let slots = (2 * radius + 1).min(height);
@@ -59,7 +60,7 @@ fn filter(frame: &mut Frame, weights: &[f32]) {
 }
 
 /// Writes `row` as floats, premultiplied, with `radius` copies of its first and last pixel around it.
-fn pad_row(row: &[u8], layout: Layout, radius: usize, padded: &mut [f32]) {
+fn pad_row<S: Sample>(row: &[S], layout: Layout, radius: usize, padded: &mut [f32]) {
     let channels = layout.channels();
     let margin = radius * channels;
     let middle = &mut padded[margin..margin + row.len()];
@@ -69,7 +70,7 @@ fn pad_row(row: &[u8], layout: Layout, radius: usize, padded: &mut [f32]) {
         }
     } else {
         for (to, from) in middle.iter_mut().zip(row) {
-            *to = f32::from(*from);
+            *to = from.number();
         }
     }
     for at in (0..margin).step_by(channels) {
@@ -116,14 +117,14 @@ fn add_weighted(sum: &mut [f32], weight: f32, before: &[f32], after: &[f32]) {
     }
 }
 
-fn store_row(sum: &[f32], layout: Layout, row: &mut [u8]) {
+fn store_row<S: Sample>(sum: &[f32], layout: Layout, row: &mut [S]) {
     if layout == Layout::Rgba {
         for (to, from) in row.as_chunks_mut::<4>().0.iter_mut().zip(sum.as_chunks::<4>().0) {
             *to = straighten(*from);
         }
     } else {
         for (to, from) in row.iter_mut().zip(sum) {
-            *to = to_byte(*from);
+            *to = S::nearest(*from);
         }
     }
 }

@@ -91,7 +91,7 @@ fn remap<const N: usize, S: Sample>(stored: &[S], size: Size, walk: &Walk) -> Ve
 /// picture's edges are antialiased against the background. The picture's own transparency is kept: the background
 /// does not show through it. The result is RGBA where the frame is or where the background is not opaque, else RGB
 /// (grey stays grey for multiples of 90 where the background is grey too).
-pub fn rotate(frame: Frame, degrees: u16, canvas: Size, background: Color) -> Frame {
+pub fn rotate<S: Sample>(frame: Frame<S>, degrees: u16, canvas: Size, background: Color) -> Frame<S> {
     let degrees = degrees % 360;
     if degrees.is_multiple_of(90) {
         let turned = quarter_turns(frame, (degrees / 90) as u8);
@@ -103,10 +103,10 @@ pub fn rotate(frame: Frame, degrees: u16, canvas: Size, background: Color) -> Fr
     let frame = frame.into_layout(layout);
     let turn = Turn::new(frame.size(), f64::from(degrees), canvas);
     let pixels = match layout {
-        Layout::Rgba => sample_all::<4>(&frame, &turn, canvas, background),
-        Layout::Rgb | Layout::Gray => sample_all::<3>(&frame, &turn, canvas, background),
+        Layout::Rgba => sample_all::<S, 4>(&frame, &turn, canvas, background),
+        Layout::Rgb | Layout::Gray => sample_all::<S, 3>(&frame, &turn, canvas, background),
     };
-    Frame::new(canvas, layout, pixels).expect("one pixel for each of the canvas")
+    Frame::of(canvas, layout, pixels).expect("one pixel for each of the canvas")
 }
 
 /// Maps pixel centres of the canvas to continuous source coordinates (0 to width, 0 to height).
@@ -132,14 +132,15 @@ impl Turn {
     }
 }
 
-fn sample_all<const N: usize>(frame: &Frame, turn: &Turn, canvas: Size, background: Color) -> Vec<u8> {
-    let source = Source::<N> { pixels: frame.pixels().as_chunks::<N>().0, size: frame.size() };
+fn sample_all<S: Sample, const N: usize>(frame: &Frame<S>, turn: &Turn, canvas: Size, background: Color) -> Vec<S> {
+    let background = background.rgba.map(S::widened);
+    let source = Source::<S, N> { pixels: frame.pixels().as_chunks::<N>().0, size: frame.size() };
     let mut pixels = Vec::with_capacity(canvas.area() as usize * N);
     for y in 0..canvas.height {
         for x in 0..canvas.width {
             let (sx, sy) = turn.source(x, y);
             let cover = coverage(sx, frame.size().width) * coverage(sy, frame.size().height);
-            let pixel = if cover == 0.0 { background.rgba } else { source.blended(sx, sy, cover, background) };
+            let pixel = if cover == 0.0 { background } else { source.blended(sx, sy, cover, background) };
             pixels.extend_from_slice(&pixel[..N]);
         }
     }
@@ -153,20 +154,20 @@ fn coverage(at: f64, edge: u32) -> f32 {
     (near * far) as f32
 }
 
-/// A picture of 3 or 4 bytes a pixel to be sampled between its pixels; its edge pixels repeat outside.
-struct Source<'a, const N: usize> {
-    pixels: &'a [[u8; N]],
+/// A picture of 3 or 4 samples a pixel to be sampled between its pixels; its edge pixels repeat outside.
+struct Source<'a, S, const N: usize> {
+    pixels: &'a [[S; N]],
     size: Size,
 }
 
-impl<const N: usize> Source<'_, N> {
+impl<S: Sample, const N: usize> Source<'_, S, N> {
     /// The picture at (`x`, `y`), covering `cover` of the background.
-    fn blended(&self, x: f64, y: f64, cover: f32, background: Color) -> [u8; 4] {
+    fn blended(&self, x: f64, y: f64, cover: f32, background: [S; 4]) -> [S; 4] {
         let sampled = self.sample(x, y);
         if cover == 1.0 {
             return straighten(sampled);
         }
-        let behind = premultiply(background.rgba);
+        let behind = premultiply(background);
         straighten(std::array::from_fn(|c| sampled[c] * cover + behind[c] * (1.0 - cover)))
     }
 
@@ -188,7 +189,7 @@ impl<const N: usize> Source<'_, N> {
             }
         }
         // The kernel's negative lobes can overshoot; no colour may pass its alpha.
-        let alpha = sum[3].clamp(0.0, 255.0);
+        let alpha = sum[3].clamp(0.0, S::MOST_NUMBER);
         [sum[0].clamp(0.0, alpha), sum[1].clamp(0.0, alpha), sum[2].clamp(0.0, alpha), alpha]
     }
 
@@ -197,7 +198,7 @@ impl<const N: usize> Source<'_, N> {
         if N == 4 {
             premultiply([pixel[0], pixel[1], pixel[2], pixel[3]])
         } else {
-            [f32::from(pixel[0]), f32::from(pixel[1]), f32::from(pixel[2]), 255.0]
+            [pixel[0].number(), pixel[1].number(), pixel[2].number(), S::MOST_NUMBER]
         }
     }
 }

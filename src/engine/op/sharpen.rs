@@ -1,7 +1,7 @@
 //! Sharpening.
 
 use super::blur::blur;
-use crate::engine::image::{Frame, Layout};
+use crate::engine::image::{Frame, Layout, Sample};
 
 /// Standard deviation of the blur that the mask is made with, in pixels.
 const SIGMA_PX: f32 = 1.0;
@@ -13,14 +13,14 @@ const RADIUS_PX: u32 = 4;
 /// as it is, `2 × value − blurred`, clamped. Alpha stays.
 ///
 /// The vendor does not say what `sharpen/1` does; this is ImageMagick's usual `-unsharp 0x1` without a threshold.
-pub fn sharpen(mut frame: Frame) -> Frame {
+pub fn sharpen<S: Sample>(mut frame: Frame<S>) -> Frame<S> {
     let channels = frame.layout().channels();
     let colors = if frame.layout() == Layout::Rgba { 3 } else { channels };
     let blurred = blur(frame.clone(), RADIUS_PX, SIGMA_PX);
     let pixels = frame.pixels_mut().chunks_exact_mut(channels);
     for (pixel, blurred) in pixels.zip(blurred.pixels().chunks_exact(channels)) {
         for (value, blurred) in pixel.iter_mut().zip(blurred).take(colors) {
-            *value = (2 * i16::from(*value) - i16::from(*blurred)).clamp(0, 255) as u8;
+            *value = value.away_from(*blurred);
         }
     }
     frame
