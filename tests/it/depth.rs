@@ -195,6 +195,20 @@ fn profiles_are_kept_or_their_colours_converted() {
     }
 }
 
+/// Half the light is the number of half the light in sRGB, with all its bits.
+#[test]
+fn gray_profiles_are_converted() {
+    let linear = moxcms::ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+    let metadata = Metadata { icc: Some(linear), ..Metadata::default() };
+    let gray = Frame::of_color(Size::new(30, 20), Layout::Gray, [32768_u16.to_be_bytes(); 4]);
+    let file = encode::still_deep(&gray, &settings(OutputFormat::Png, metadata)).unwrap();
+    let answer = answer(&file, "imageMogr2/crop/10x10");
+    assert_eq!(answer.color(), ColorType::L16);
+    let expected = (1.055 * 0.500_007_6_f64.powf(1.0 / 2.4) - 0.055) * 65535.0;
+    let found = f64::from(answer.to_luma16().get_pixel(3, 3)[0]);
+    assert!((found - expected).abs() < 40.0, "{found} for {expected}");
+}
+
 /// Display P3 to sRGB by the two matrices (CSS Color 4) and sRGB's curve, clipped.
 fn srgb_of_p3(p3: [u16; 3]) -> [f64; 3] {
     const MATRIX: [[f64; 3]; 3] = [
