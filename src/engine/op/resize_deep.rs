@@ -20,7 +20,7 @@ const MOST: f64 = 65535.0;
 /// Scales `frame` to `size` with a Lanczos kernel of three lobes, widened for shrinking; the layout stays.
 ///
 /// RGBA is weighted by its alpha. A frame that has the size already is returned untouched. What becomes wider or higher is
-/// scaled in its stored numbers ([`Light::for_resize`]).
+/// scaled in its stored numbers (`Light::for_resize`).
 ///
 /// # Errors
 /// [`Error::Cancelled`].
