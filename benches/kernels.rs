@@ -218,7 +218,7 @@ fn operations_agree() {
     assert!(farthest(painted.pixels(), plainly.pixels()) <= 1, "painting");
     let flat = op::canvas::flatten(faded.clone(), Color::WHITE);
     assert!(farthest(flat.pixels(), plain::flatten(&faded, [255; 3]).pixels()) <= 1, "flattening");
-    let blurred = op::blur::blur(frame.clone(), BLUR.0, BLUR.1);
+    let blurred = op::blur::blur(frame.clone(), BLUR.0, BLUR.1, &Cancel::default()).expect("nobody cancels");
     assert!(farthest(blurred.pixels(), plain::blur(&frame, BLUR.0, BLUR.1).pixels()) <= 1, "blurring");
 }
 
@@ -263,7 +263,9 @@ fn flatten_plain(bencher: Bencher) {
 #[divan::bench(args = LAYOUTS, sample_count = 20)]
 fn blur(bencher: Bencher, layout: Layout) {
     let frame = FADED_RESULT.clone().into_layout(layout);
-    bencher.with_inputs(|| frame.clone()).bench_values(|frame| op::blur::blur(frame, BLUR.0, BLUR.1));
+    bencher
+        .with_inputs(|| frame.clone())
+        .bench_values(|frame| op::blur::blur(frame, BLUR.0, BLUR.1, &Cancel::default()));
 }
 
 /// Of pixels without alpha.

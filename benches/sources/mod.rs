@@ -59,6 +59,7 @@ pub(crate) fn settings(format: OutputFormat) -> encode::Settings {
         lossless: false,
         effort: encode::Effort::Fast,
         metadata: Metadata::default(),
+        cancel: Cancel::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mogr::engine::decode::{animation, probe};
-use mogr::engine::limits::Limits;
+use mogr::engine::limits::{Cancel, Limits};
 
 /// Small enough that a case takes milliseconds.
 fn limits() -> Limits {
@@ -12,7 +12,7 @@ fn limits() -> Limits {
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(header) = probe(bytes) else { return };
-    let Ok(mut animation) = animation(bytes, &header, &limits()) else { return };
+    let Ok(mut animation) = animation(bytes, &header, &limits(), &Cancel::default()) else { return };
     while let Ok(Some((canvas, _shown_for))) = animation.next_frame() {
         assert_eq!(canvas.size(), header.size, "a canvas of another size: {header:?}");
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Error;
 use super::image::{Deep, Frame, Layout};
+use super::limits::Cancel;
 
 /// Pixels that are converted at once: the scratch memory stays small.
 const BATCH_PIXELS: usize = 4096;
@@ -18,13 +19,14 @@ const BATCH_PIXELS: usize = 4096;
 /// cannot read profiles.
 ///
 /// # Errors
-/// None at present; the type leaves room for limits.
-pub fn to_srgb(frame: &mut Frame, icc: &[u8]) -> Result<(), Error> {
+/// [`Error::Cancelled`].
+pub fn to_srgb(frame: &mut Frame, icc: &[u8], cancel: &Cancel) -> Result<(), Error> {
     let channels = channels(frame.layout());
     let Some(transform) = transform(icc, channels, channels) else { return Ok(()) };
     let width = frame.layout().channels();
     let mut converted = vec![0; BATCH_PIXELS * width];
     for batch in frame.pixels_mut().chunks_mut(BATCH_PIXELS * width) {
+        cancel.check()?;
         let target = &mut converted[..batch.len()];
         if transform.transform(batch, target).is_ok() {
             copy_color(batch, target, width);
@@ -36,14 +38,15 @@ pub fn to_srgb(frame: &mut Frame, icc: &[u8]) -> Result<(), Error> {
 /// [`to_srgb`] with all 16 bits.
 ///
 /// # Errors
-/// None at present; the type leaves room for limits.
-pub fn deep_to_srgb(frame: &mut Frame<Deep>, icc: &[u8]) -> Result<(), Error> {
+/// [`Error::Cancelled`].
+pub fn deep_to_srgb(frame: &mut Frame<Deep>, icc: &[u8], cancel: &Cancel) -> Result<(), Error> {
     let channels = channels(frame.layout());
     let Some(transform) = deep_transform(icc, channels) else { return Ok(()) };
     let width = frame.layout().channels();
     let mut numbers = Vec::with_capacity(BATCH_PIXELS * width);
     let mut converted = vec![0; BATCH_PIXELS * width];
     for batch in frame.pixels_mut().chunks_mut(BATCH_PIXELS * width) {
+        cancel.check()?;
         numbers.clear();
         numbers.extend(batch.iter().map(|sample| u16::from_be_bytes(*sample)));
         let target = &mut converted[..batch.len()];
@@ -65,16 +68,17 @@ const fn channels(layout: Layout) -> Channels {
 
 /// Converts CMYK (0 is no ink) to sRGB, three bytes a pixel: by `icc` where it is a readable CMYK profile, else by
 /// `R = (255 − C)(255 − K) / 255`.
-pub(super) fn cmyk_to_srgb(cmyk: &[u8], icc: Option<&[u8]>) -> Vec<u8> {
+pub(super) fn cmyk_to_srgb(cmyk: &[u8], icc: Option<&[u8]>, cancel: &Cancel) -> Result<Vec<u8>, Error> {
     let mut rgb = vec![0; cmyk.len() / 4 * 3];
     let transform = icc.and_then(|icc| transform(icc, Channels::Rgba, Channels::Rgb));
     for (source, target) in cmyk.chunks(4 * BATCH_PIXELS).zip(rgb.chunks_mut(3 * BATCH_PIXELS)) {
+        cancel.check()?;
         let converted = transform.as_ref().is_some_and(|transform| transform.transform(source, target).is_ok());
         if !converted {
             cmyk_by_formula(source, target);
         }
     }
-    rgb
+    Ok(rgb)
 }
 
 fn cmyk_by_formula(cmyk: &[u8], rgb: &mut [u8]) {
@@ -179,6 +183,7 @@ fn copy_color<S: Copy>(pixels: &mut [S], converted: &[S], width: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::limits::tests::looks_of;
     use crate::geometry::Size;
 
     fn of(layout: Layout, pixel: &[u8]) -> Frame {
@@ -197,7 +202,7 @@ mod tests {
             for layout in [Layout::Rgb, Layout::Rgba] {
                 let pixel = [p3[0], p3[1], p3[2], 77];
                 let mut frame = of(layout, &pixel[..layout.channels()]);
-                to_srgb(&mut frame, &icc).expect("it never fails");
+                to_srgb(&mut frame, &icc, &Cancel::default()).expect("nothing stops it");
                 for x in [0, BATCH_PIXELS as u32 + 9] {
                     let [r, g, b, a] = frame.rgba_at(x, 0);
                     let far = [r, g, b].into_iter().zip(srgb).any(|(value, expected)| value.abs_diff(expected) > 2);
@@ -212,7 +217,7 @@ mod tests {
     fn gray_takes_srgbs_curve() {
         let icc = ColorProfile::new_gray_with_gamma(1.0).encode().expect("a built-in profile");
         let mut frame = of(Layout::Gray, &[128]);
-        to_srgb(&mut frame, &icc).expect("it never fails");
+        to_srgb(&mut frame, &icc, &Cancel::default()).expect("nothing stops it");
         // Half the light is 188 in sRGB.
         assert!(frame.pixels()[5].abs_diff(188) <= 1, "{}", frame.pixels()[5]);
     }
@@ -223,7 +228,7 @@ mod tests {
         let p3 = ColorProfile::new_display_p3().encode().expect("a built-in profile");
         for icc in [&b""[..], b"no profile", &p3[..100], &gray] {
             let mut frame = of(Layout::Rgb, &[200, 100, 50]);
-            to_srgb(&mut frame, icc).expect("it never fails");
+            to_srgb(&mut frame, icc, &Cancel::default()).expect("nothing stops it");
             assert_eq!(frame.rgba_at(0, 0), [200, 100, 50, 255]);
         }
     }
@@ -237,8 +242,15 @@ mod tests {
             ([0, 128, 255, 127], [128, 64, 0]),
         ] {
             for icc in [None, Some(&b"no profile"[..])] {
-                assert_eq!(cmyk_to_srgb(&cmyk, icc), rgb);
+                assert_eq!(cmyk_to_srgb(&cmyk, icc, &Cancel::default()), Ok(rgb.to_vec()));
             }
         }
+    }
+
+    #[test]
+    fn it_stops_between_batches() {
+        let p3 = ColorProfile::new_display_p3().encode().expect("a built-in profile");
+        assert_eq!(looks_of(|cancel| to_srgb(&mut of(Layout::Rgb, &[1, 2, 3]), &p3, cancel)), 2);
+        assert_eq!(looks_of(|cancel| cmyk_to_srgb(&[7; 4 * 3 * BATCH_PIXELS], None, cancel)), 3);
     }
 }

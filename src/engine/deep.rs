@@ -60,9 +60,9 @@ impl DeepStep {
             Self::Resize(size) => resize_deep::resize(frame, size, light, cancel)?,
             Self::Crop(rect) => crop::crop(frame, rect),
             Self::Place { canvas, offset, background } => canvas::place(frame, canvas, offset, background),
-            Self::Rotate { degrees, canvas, background } => rotate::rotate(frame, degrees, canvas, background),
-            Self::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px),
-            Self::Sharpen => sharpen::sharpen(frame),
+            Self::Rotate { degrees, canvas, background } => rotate::rotate(frame, degrees, canvas, background, cancel)?,
+            Self::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px, cancel)?,
+            Self::Sharpen => sharpen::sharpen(frame, cancel)?,
             Self::RoundCorners { radius_x, radius_y } => round::round_corners(frame, radius_x, radius_y),
         })
     }
@@ -84,18 +84,20 @@ mod tests {
         Frame::new(Size::new(40, 30), layout, pixels.collect()).expect("a card")
     }
 
-    fn with_8_bits(step: DeepStep, frame: Frame) -> Frame {
+    fn with_8_bits(step: DeepStep, frame: Frame) -> Result<Frame, Error> {
         let cancel = Cancel::default();
-        match step {
+        Ok(match step {
             DeepStep::Turn(orientation) => rotate::orient(frame, orientation),
-            DeepStep::Resize(size) => resize::resize(frame, size, Light::Mixed, &cancel).expect("nobody cancels"),
+            DeepStep::Resize(size) => resize::resize(frame, size, Light::Mixed, &cancel)?,
             DeepStep::Crop(rect) => crop::crop(frame, rect),
             DeepStep::Place { canvas, offset, background } => canvas::place(frame, canvas, offset, background),
-            DeepStep::Rotate { degrees, canvas, background } => rotate::rotate(frame, degrees, canvas, background),
-            DeepStep::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px),
-            DeepStep::Sharpen => sharpen::sharpen(frame),
+            DeepStep::Rotate { degrees, canvas, background } => {
+                rotate::rotate(frame, degrees, canvas, background, &cancel)?
+            }
+            DeepStep::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px, &cancel)?,
+            DeepStep::Sharpen => sharpen::sharpen(frame, &cancel)?,
             DeepStep::RoundCorners { radius_x, radius_y } => round::round_corners(frame, radius_x, radius_y),
-        }
+        })
     }
 
     /// A picture of 8 bits comes to what it comes to with 8, but for their rounding.
@@ -122,7 +124,7 @@ mod tests {
                 let widened = shallow.pixels().iter().map(|code| [*code; 2]).collect();
                 let deep = Frame::of(shallow.size(), layout, widened).expect("a card");
                 let found = step.apply(deep, Light::Mixed, &Cancel::default()).expect("nobody cancels");
-                let expected = with_8_bits(step, shallow);
+                let expected = with_8_bits(step, shallow).expect("nobody cancels");
                 assert_eq!((found.size(), found.layout()), (expected.size(), expected.layout()));
                 for (at, (found, expected)) in found.pixels().iter().zip(expected.pixels()).enumerate() {
                     let far = (f64::from(u16::from_be_bytes(*found)) / 257.0 - f64::from(*expected)).abs();

@@ -59,14 +59,21 @@ impl Limits {
     }
 }
 
-/// A flag that says "stop": set by whoever waits, looked at between steps by whoever works.
+/// A flag that says "stop": set by whoever waits, looked at between steps and rows by whoever works.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Flag>);
+
+#[derive(Debug, Default)]
+struct Flag {
+    raised: AtomicBool,
+    #[cfg(test)]
+    looks: tests::Looks,
+}
 
 impl Cancel {
     /// Asks the work to stop.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.raised.store(true, Ordering::Relaxed);
     }
 
     /// Goes on, or stops the work.
@@ -74,6 +81,70 @@ impl Cancel {
     /// # Errors
     /// [`Error::Cancelled`] once [`Cancel::cancel`] was called.
     pub fn check(&self) -> Result<(), Error> {
-        if self.0.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+        #[cfg(test)]
+        self.0.looks.take(&self.0.raised);
+        if self.0.raised.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+pub(in crate::engine) mod tests {
+    use std::fmt::Debug;
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    /// Counts how often a flag was looked at, and raises it when that was often enough: tests of cancelling need no clock.
+    #[derive(Debug, Default)]
+    pub(super) struct Looks {
+        taken: AtomicU32,
+        allowed: Option<u32>,
+    }
+
+    impl Looks {
+        pub(super) fn take(&self, raised: &AtomicBool) {
+            let before = self.taken.fetch_add(1, Ordering::Relaxed);
+            if self.allowed.is_some_and(|allowed| before >= allowed) {
+                raised.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    impl Cancel {
+        /// A flag that is raised once it was looked at `looks` times.
+        fn after(looks: u32) -> Self {
+            let looks = Looks { taken: AtomicU32::default(), allowed: Some(looks) };
+            Self(Arc::new(Flag { raised: AtomicBool::default(), looks }))
+        }
+
+        fn looks(&self) -> u32 {
+            self.0.looks.taken.load(Ordering::Relaxed)
+        }
+    }
+
+    /// How often `work` looks at the flag. Makes sure that it stops at the first look that finds it raised, tried at some
+    /// twenty of them; whoever passes the stop on may look once or twice again.
+    pub(in crate::engine) fn looks_of<T: Debug>(work: impl Fn(&Cancel) -> Result<T, Error>) -> u32 {
+        let patient = Cancel::default();
+        work(&patient).expect("nothing stops it");
+        let looks = patient.looks();
+        for allowed in (0..looks).step_by((looks as usize / 20).max(1)) {
+            let cancel = Cancel::after(allowed);
+            match work(&cancel) {
+                Err(Error::Cancelled) => {}
+                outcome => panic!("not stopped at look {allowed} of {looks}: {outcome:?}"),
+            }
+            let more = cancel.looks() - allowed;
+            assert!(more <= 3, "{more} looks after it was stopped at look {allowed} of {looks}");
+        }
+        looks
+    }
+
+    #[test]
+    fn a_raised_flag_stays_raised() {
+        let cancel = Cancel::default();
+        assert_eq!(cancel.check(), Ok(()));
+        cancel.clone().cancel();
+        assert_eq!((cancel.check(), cancel.check()), (Err(Error::Cancelled), Err(Error::Cancelled)));
     }
 }

@@ -134,7 +134,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn picture(&mut self, output: &ImageOutput, pictures: &[Bytes]) -> Result<Output, Error> {
-        let settings = settings(output, self.metadata(output));
+        let settings = settings(output, self.metadata(output), self.cancel);
         let painter = Painter::prepare(self.program, pictures, self.limits, self.cancel)?;
         let found = if self.program.animated {
             Found { file: self.animation(&painter, &settings)?, quality: None }
@@ -186,7 +186,7 @@ impl Job<'_> {
         let mut frame = decode::still_deep(self.source, &self.program.source, self.limits, self.cancel)?;
         (self.stage)(Stage::Ops);
         if let Some(profile) = self.used_up_profile(frame.layout(), Some(settings)) {
-            color::deep_to_srgb(&mut frame, profile)?;
+            color::deep_to_srgb(&mut frame, profile, self.cancel)?;
         }
         steps.iter().try_fold(frame, |frame, step| step.apply(frame, self.program.light, self.cancel))
     }
@@ -213,7 +213,7 @@ impl Job<'_> {
     /// The frame in the colour space of the result: its own where the result carries the profile, else sRGB.
     fn in_result_space(&self, mut frame: Frame, settings: Option<&encode::Settings>) -> Result<Frame, Error> {
         if let Some(profile) = self.used_up_profile(frame.layout(), settings) {
-            color::to_srgb(&mut frame, profile)?;
+            color::to_srgb(&mut frame, profile, self.cancel)?;
         }
         Ok(frame)
     }
@@ -230,7 +230,7 @@ impl Job<'_> {
     }
 
     fn animation(&mut self, painter: &Painter, settings: &encode::Settings) -> Result<Vec<u8>, Error> {
-        let mut frames = decode::animation(self.source, &self.program.source, self.limits)?;
+        let mut frames = decode::animation(self.source, &self.program.source, self.limits, self.cancel)?;
         let mut writer = encode::animation(self.program.size, frames.loops(), settings)?;
         loop {
             (self.stage)(Stage::Decode);
@@ -339,7 +339,7 @@ pub fn format_of(format: OutputFormat) -> Format {
 }
 
 /// A score is searched for in stills; an animation has the quality that usually comes with it.
-fn settings(output: &ImageOutput, metadata: Metadata) -> encode::Settings {
+fn settings(output: &ImageOutput, metadata: Metadata, cancel: &Cancel) -> encode::Settings {
     let quality = match output.quality {
         QualityTarget::Fixed(quality) => quality,
         QualityTarget::Ssim(score) => search::usual_quality(output.format, score),
@@ -352,6 +352,7 @@ fn settings(output: &ImageOutput, metadata: Metadata) -> encode::Settings {
         lossless: false,
         effort: encode::Effort::Fast,
         metadata,
+        cancel: cancel.clone(),
     }
 }
 
@@ -406,7 +407,7 @@ impl<'a> Painter<'a> {
                     frame
                 }
                 Prepared::Tile { mark, gap, dissolve_percent } => {
-                    composite::tile(&mut frame, mark, *gap, *dissolve_percent);
+                    composite::tile(&mut frame, mark, *gap, *dissolve_percent, cancel)?;
                     frame
                 }
             };
@@ -458,7 +459,7 @@ fn mark(bytes: &Bytes, size: Size, light: Light, limits: &Limits, cancel: &Cance
     let header = decode::probe(bytes)?;
     let mut frame = decode::still(bytes, &header, 8, limits, cancel)?;
     if let Some(profile) = metadata::read(bytes, &header).icc {
-        color::to_srgb(&mut frame, &profile)?;
+        color::to_srgb(&mut frame, &profile, cancel)?;
     }
     if let Some(orientation) = header.orientation {
         frame = rotate::orient(frame, orientation);
@@ -475,12 +476,12 @@ fn apply(step: &Step, frame: Frame, light: Light, cancel: &Cancel) -> Result<Fra
             if degrees % 90 == 0 {
                 rotate::quarter_turns(frame, (degrees / 90) as u8)
             } else {
-                rotate::rotate(frame, degrees, canvas, background)
+                rotate::rotate(frame, degrees, canvas, background, cancel)?
             }
         }
         Step::Place { canvas, offset, background } => canvas::place(frame, canvas, offset, background),
-        Step::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px),
-        Step::Sharpen => sharpen::sharpen(frame),
+        Step::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px, cancel)?,
+        Step::Sharpen => sharpen::sharpen(frame, cancel)?,
         Step::RoundCorners { radius_x, radius_y } => round::round_corners(frame, radius_x, radius_y),
         // Prepared before the first frame.
         Step::Mark { .. } | Step::TileMark { .. } | Step::Text(_) | Step::TiledText(_) => frame,

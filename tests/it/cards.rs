@@ -3,6 +3,7 @@
 use image::{ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use mogr::engine::encode::{self, Effort, Settings};
 use mogr::engine::image::{Frame, Layout};
+use mogr::engine::limits::Cancel;
 use mogr::engine::metadata::Metadata;
 use mogr::geometry::Size;
 use mogr::plan::output::OutputFormat;
@@ -70,6 +71,7 @@ fn settings(format: OutputFormat, quality: u8) -> Settings {
         lossless: false,
         effort: Effort::Fast,
         metadata: Metadata::default(),
+        cancel: Cancel::default(),
     }
 }
 

@@ -141,6 +141,7 @@ fn settings(format: OutputFormat, metadata: Metadata) -> encode::Settings {
         lossless: false,
         effort: encode::Effort::Fast,
         metadata,
+        cancel: Cancel::default(),
     }
 }
 

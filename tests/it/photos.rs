@@ -113,6 +113,7 @@ async fn gray_profiles_are_converted() {
         lossless: false,
         effort: encode::Effort::Fast,
         metadata: metadata::Metadata { icc: Some(linear), ..Default::default() },
+        cancel: mogr::engine::limits::Cancel::default(),
     };
     let server = Server::over(&[("gray.jpg", &encode::still(&frame, &settings).unwrap())]).await;
     for fops in [

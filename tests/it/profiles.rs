@@ -206,6 +206,7 @@ fn stored(card: &Frame, icc: &[u8], format: OutputFormat) -> Bytes {
         lossless: true,
         effort: encode::Effort::Fast,
         metadata: Metadata { icc: Some(icc.to_vec()), ..Metadata::default() },
+        cancel: Cancel::default(),
     };
     encode::still(card, &settings).unwrap().into()
 }

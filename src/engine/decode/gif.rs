@@ -1,14 +1,15 @@
 //! GIF, by the `gif` crate: frames are counted without being unpacked, and composited one by one.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::time::Duration;
 
 use ::gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, DisposalMethod, MemoryLimit, Repeat};
 
 use super::broken;
+use super::watched::Watched;
 use crate::engine::Error;
 use crate::engine::image::{ColorModel, Depth, Format, Frame, Header, Layout};
-use crate::engine::limits::Limits;
+use crate::engine::limits::{Cancel, Limits};
 use crate::geometry::{Rect, Size};
 
 /// Reads all blocks of the file: a GIF says how many frames it has only by having them.
@@ -45,15 +46,15 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
     })
 }
 
-pub(super) fn still(bytes: &[u8], limits: &Limits) -> Result<Frame, Error> {
-    let (frame, _) = Player::new(bytes, limits)?.next_frame()?.ok_or_else(|| broken(Format::Gif, "it has no frame"))?;
-    Ok(frame)
+pub(super) fn still(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
+    let first = Player::new(bytes, limits, cancel)?.next_frame()?;
+    first.map(|(frame, _)| frame).ok_or_else(|| broken(Format::Gif, "it has no frame"))
 }
 
 /// Composites frames onto a canvas, by the GIF89a specification (section 23, disposal) with two rules that all browsers
 /// share: the background is transparent whatever colour the file names, and a disposal of "none" keeps.
 pub(super) struct Player<'a> {
-    decoder: Decoder<Cursor<&'a [u8]>>,
+    decoder: Decoder<Watched<'a>>,
     canvas: Frame,
     max_pixels: u64,
     /// What is to be done with the canvas before the next frame.
@@ -67,12 +68,12 @@ enum Undo {
 }
 
 impl<'a> Player<'a> {
-    pub(super) fn new(bytes: &'a [u8], limits: &Limits) -> Result<Self, Error> {
+    pub(super) fn new(bytes: &'a [u8], limits: &Limits, cancel: &Cancel) -> Result<Self, Error> {
         let mut options = DecodeOptions::new();
         options.set_color_output(ColorOutput::Indexed);
         // Buffers are ours; this bounds what the decoder keeps of extensions.
         options.set_memory_limit(MemoryLimit::Bytes(std::num::NonZeroU64::MIN.saturating_add(16 << 20)));
-        let decoder = options.read_info(Cursor::new(bytes)).map_err(into_error)?;
+        let decoder = options.read_info(Watched::new(bytes, cancel)).map_err(into_error)?;
         let size = canvas_size(&decoder)?;
         limits.check_source(size)?;
         let canvas = Frame::filled(size, Layout::Rgba, [0; 4]);
@@ -126,7 +127,7 @@ impl<'a> Player<'a> {
     }
 }
 
-fn canvas_size(decoder: &Decoder<Cursor<&[u8]>>) -> Result<Size, Error> {
+fn canvas_size<R: Read>(decoder: &Decoder<R>) -> Result<Size, Error> {
     let size = Size::new(u32::from(decoder.width()), u32::from(decoder.height()));
     if size.area() == 0 { Err(broken(Format::Gif, "its width or height is 0")) } else { Ok(size) }
 }

@@ -6,6 +6,7 @@ use super::tests::{all, card, decode, encoded, exif_with_orientation, gif_of, ps
 use super::*;
 use crate::engine::encode::{self, Settings};
 use crate::engine::image::Layout;
+use crate::engine::limits::tests::looks_of;
 use crate::plan::output::OutputFormat;
 
 #[test]
@@ -24,7 +25,7 @@ fn limits_are_checked_before_pixels() {
     let header = probe(&file).expect("our own file");
     for limits in [Limits { gif_frames: 2, ..Limits::default() }, Limits { animation_pixels: 23, ..Limits::default() }]
     {
-        assert!(matches!(animation(&file, &header, &limits), Err(Error::Limit { .. })));
+        assert!(matches!(animation(&file, &header, &limits, &Cancel::default()), Err(Error::Limit { .. })));
     }
 }
 
@@ -44,6 +45,55 @@ fn cancelled_work_stops() {
         let file = encoded(output);
         let header = probe(&file).expect("our own file");
         assert_eq!(still(&file, &header, 8, &Limits::default(), &cancel), Err(Error::Cancelled));
+    }
+}
+
+/// Looks that the decoders take at the flag: at the beginning and at the end, and between.
+#[test]
+fn decoders_stop_on_their_way() {
+    let lossless = Settings { lossless: true, ..settings(OutputFormat::Webp) };
+    let files = all().map(|format| (format.name(), settings(format))).chain([("lossless webp", lossless)]);
+    for (name, settings) in files {
+        // WebP is decoded in pieces of a million pixels; of the others some kilobytes have to be read.
+        let (width, height) = if name.contains("webp") { (1700, 1300) } else { (340, 260) };
+        let file = encode::still(&card(Layout::Rgb, width, height), &settings).expect("it fits");
+        let header = probe(&file).expect("our own file");
+        let looks = looks_of(|cancel| still(&file, &header, 8, &Limits::default(), cancel));
+        let expected = match name {
+            // One call of a library each.
+            "jpg" | "avif" => 2,
+            "png" => 2 + 20,
+            _ => 2 + 2,
+        };
+        assert!(looks >= expected, "{name}: {looks} looks");
+    }
+}
+
+#[test]
+fn layered_files_stop_between_rows() {
+    for (mode, planes) in [(3, vec![vec![9; 6]; 3]), (4, vec![vec![9; 6]; 4])] {
+        let file = psd(8, mode, &planes, (3, 2), false, &[]);
+        let header = probe(&file).expect("our own file");
+        let looks = looks_of(|cancel| still(&file, &header, 8, &Limits::default(), cancel));
+        assert!(looks > 2 * u32::from(mode), "{mode}: {looks} looks");
+    }
+}
+
+#[test]
+fn animations_stop_between_frames() {
+    for format in [OutputFormat::Gif, OutputFormat::Webp] {
+        let mut writer = encode::animation(Size::new(40, 30), 0, &settings(format)).expect("it moves");
+        for layout in [Layout::Rgb, Layout::Gray, Layout::Rgba] {
+            writer.push(&card(layout, 40, 30), Duration::from_millis(100)).expect("it fits");
+        }
+        let file = writer.finish().expect("an animation");
+        let header = probe(&file).expect("our own file");
+        let looks = looks_of(|cancel| {
+            let mut player = animation(&file, &header, &Limits::default(), cancel)?;
+            while player.next_frame()?.is_some() {}
+            Ok(())
+        });
+        assert!(looks > 2 * 3, "{format:?}: {looks} looks");
     }
 }
 
@@ -127,7 +177,7 @@ fn play(bytes: &[u8]) -> Result<u32, Error> {
     if !header.is_animated() {
         return decode(bytes).map(|_| 1);
     }
-    let mut player = animation(bytes, &header, &Limits::default())?;
+    let mut player = animation(bytes, &header, &Limits::default(), &Cancel::default())?;
     let mut frames = 0;
     while player.next_frame()?.is_some() {
         frames += 1;

@@ -62,7 +62,7 @@ pub(super) fn still(bytes: &[u8], eighths: u8, limits: &Limits, cancel: &Cancel)
         outcome => outcome,
     }
     .map_err(|complaint| broken(Format::Jpeg, complaint.text))
-    .and_then(|decoded| decoded.into_frame(&markers))
+    .and_then(|decoded| decoded.into_frame(&markers, cancel))
 }
 
 /// Lossless, hierarchical, arithmetic and deep files are refused, as browsers do: TurboJPEG does not scale the first,
@@ -110,10 +110,10 @@ struct Decoded {
 }
 
 impl Decoded {
-    fn into_frame(self, markers: &Markers<'_>) -> Result<Frame, Error> {
+    fn into_frame(self, markers: &Markers<'_>, cancel: &Cancel) -> Result<Frame, Error> {
         let (layout, pixels) = match self.format {
             tj::TJPF_TJPF_GRAY => (Layout::Gray, self.pixels),
-            tj::TJPF_TJPF_CMYK => (Layout::Rgb, cmyk_to_rgb(self.pixels, markers)),
+            tj::TJPF_TJPF_CMYK => (Layout::Rgb, cmyk_to_rgb(self.pixels, markers, cancel)?),
             _ => (Layout::Rgb, self.pixels),
         };
         Frame::new(self.size, layout, pixels).ok_or_else(|| broken(Format::Jpeg, "its size changed while it was read"))
@@ -121,13 +121,13 @@ impl Decoded {
 }
 
 /// libjpeg hands CMYK over as it is stored, and Adobe stores it inverted (255 is no ink).
-fn cmyk_to_rgb(mut pixels: Vec<u8>, markers: &Markers<'_>) -> Vec<u8> {
+fn cmyk_to_rgb(mut pixels: Vec<u8>, markers: &Markers<'_>, cancel: &Cancel) -> Result<Vec<u8>, Error> {
     if markers.adobe_transform.is_some() {
         for value in &mut pixels {
             *value = !*value;
         }
     }
-    color::cmyk_to_srgb(&pixels, markers.icc().as_deref())
+    color::cmyk_to_srgb(&pixels, markers.icc().as_deref(), cancel)
 }
 
 fn decompress(bytes: &[u8], size: Size, eighths: u8, strict: bool) -> Result<Decoded, Complaint> {

@@ -19,6 +19,7 @@ pub(in crate::engine) mod raster;
 pub(in crate::engine) mod reduced;
 pub(in crate::engine) mod riff;
 pub(in crate::engine) mod turbo;
+mod watched;
 mod webp;
 
 #[cfg(all(test, feature = "avif"))]
@@ -73,21 +74,22 @@ pub fn scaled_size(format: Format, size: Size, eighths: u8) -> Size {
 ///
 /// # Errors
 /// [`Error::Limit`] over `limits`, [`Error::Broken`] for broken or truncated data, [`Error::UnsupportedFeature`],
-/// [`Error::Cancelled`].
+/// [`Error::Cancelled`]: all decoders look at the flag between rows or chunks of data, but for libjpeg-turbo and libaom.
 pub fn still(bytes: &[u8], header: &Header, eighths: u8, limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
     limits.check_source(header.size)?;
     cancel.check()?;
     let frame = match header.format {
         Format::Jpeg => jpeg::still(bytes, eighths, limits, cancel),
-        Format::Png => png::still(bytes, limits),
-        Format::Gif => gif::still(bytes, limits),
-        Format::Webp => webp::still(bytes, limits),
-        format @ (Format::Bmp | Format::Tiff) => raster::still(bytes, format, limits),
-        Format::Psd => psd::still(bytes, limits),
+        Format::Png => png::still(bytes, limits, cancel),
+        Format::Gif => gif::still(bytes, limits, cancel),
+        Format::Webp => webp::still(bytes, limits, cancel),
+        format @ (Format::Bmp | Format::Tiff) => raster::still(bytes, format, limits, cancel),
+        Format::Psd => psd::still(bytes, limits, cancel),
         Format::Avif => avif::still(bytes, limits),
-    }?;
+    };
+    // Whatever a decoder says that was stopped, this is why.
     cancel.check()?;
-    Ok(frame)
+    frame
 }
 
 /// [`still`] with all 16 bits of a file whose header has [`Depth::Sixteen`](super::image::Depth::Sixteen).
@@ -98,9 +100,9 @@ pub fn still_deep(bytes: &[u8], header: &Header, limits: &Limits, cancel: &Cance
     limits.check_source(header.size)?;
     cancel.check()?;
     let frame = match header.format {
-        Format::Png => png::still_deep(bytes, limits),
-        Format::Tiff => raster::still_deep(bytes, limits),
-        Format::Psd => psd::still_deep(bytes, limits),
+        Format::Png => png::still_deep(bytes, limits, cancel),
+        Format::Tiff => raster::still_deep(bytes, limits, cancel),
+        Format::Psd => psd::still_deep(bytes, limits, cancel),
         format => Err(unsupported(format, "16 bits a sample")),
     }?;
     cancel.check()?;
@@ -111,21 +113,28 @@ pub fn still_deep(bytes: &[u8], header: &Header, limits: &Limits, cancel: &Cance
 ///
 /// # Errors
 /// [`Error::Limit`] where the canvas, the number of frames or all frames together are over `limits`,
-/// [`Error::UnsupportedFeature`] for formats that do not move.
-pub fn animation<'a>(bytes: &'a [u8], header: &Header, limits: &Limits) -> Result<Animation<'a>, Error> {
+/// [`Error::UnsupportedFeature`] for formats that do not move, [`Error::Cancelled`].
+pub fn animation<'a>(
+    bytes: &'a [u8],
+    header: &Header,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<Animation<'a>, Error> {
     check_animation(header, limits)?;
     let source = match header.format {
-        Format::Gif => Source::Gif(Box::new(gif::Player::new(bytes, limits)?)),
-        Format::Webp => Source::Webp(webp::Player::new(bytes, limits)?),
-        format => return Err(unsupported(format, "animation")),
+        Format::Gif => gif::Player::new(bytes, limits, cancel).map(|player| Source::Gif(Box::new(player))),
+        Format::Webp => webp::Player::new(bytes, limits).map(Source::Webp),
+        format => Err(unsupported(format, "animation")),
     };
-    Ok(Animation { source, frames_left: header.frames })
+    cancel.check()?;
+    Ok(Animation { source: source?, frames_left: header.frames, cancel: cancel.clone() })
 }
 
 /// Frames of an animation; takes the memory of a few canvases, however many frames there are.
 pub struct Animation<'a> {
     source: Source<'a>,
     frames_left: u32,
+    cancel: Cancel,
 }
 
 enum Source<'a> {
@@ -137,14 +146,18 @@ impl Animation<'_> {
     /// The next canvas as straight RGBA, and how long it shows; `None` behind the last.
     ///
     /// # Errors
-    /// [`Error::Broken`] where the data is broken or cut short, [`Error::Limit`] where a frame is larger than allowed.
+    /// [`Error::Broken`] where the data is broken or cut short, [`Error::Limit`] where a frame is larger than allowed,
+    /// [`Error::Cancelled`].
     pub fn next_frame(&mut self) -> Result<Option<(Frame, Duration)>, Error> {
         let Some(left) = self.frames_left.checked_sub(1) else { return Ok(None) };
         self.frames_left = left;
-        match &mut self.source {
+        self.cancel.check()?;
+        let frame = match &mut self.source {
             Source::Gif(player) => player.next_frame(),
             Source::Webp(player) => player.next_frame(),
-        }
+        };
+        self.cancel.check()?;
+        frame
     }
 
     /// How many times it plays, 0 for ever.

@@ -1,13 +1,14 @@
 //! PNG, by the `png` crate. Of an animated PNG the default image is read.
 
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Seek};
 
 use ::png::{BitDepth, ColorType, Decoder, DecodingError, Info, Limits as PngLimits, Transformations, Unit};
 
 use super::broken;
+use super::watched::Watched;
 use crate::engine::Error;
 use crate::engine::image::{ColorModel, Deep, Depth, Format, Frame, Header, Layout, Sample};
-use crate::engine::limits::Limits;
+use crate::engine::limits::{Cancel, Limits};
 use crate::engine::metadata::{self, MAX_ICC_BYTES, Metadata};
 use crate::geometry::Size;
 
@@ -15,7 +16,7 @@ use crate::geometry::Size;
 const WORK_BYTES: usize = 16 << 20;
 
 pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
-    let mut decoder = decoder(bytes);
+    let mut decoder = decoder(Cursor::new(bytes));
     decoder.set_ignore_iccp_chunk(true);
     let reader = decoder.read_info().map_err(into_error)?;
     let info = reader.info();
@@ -35,8 +36,8 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
     })
 }
 
-pub(super) fn still(bytes: &[u8], limits: &Limits) -> Result<Frame, Error> {
-    let mut decoder = decoder(bytes);
+pub(super) fn still(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
+    let mut decoder = decoder(Watched::new(bytes, cancel));
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     let mut reader = decoder.read_info().map_err(into_error)?;
@@ -58,8 +59,8 @@ pub(super) fn still(bytes: &[u8], limits: &Limits) -> Result<Frame, Error> {
 }
 
 /// The picture of a file with 16 bits a sample.
-pub(super) fn still_deep(bytes: &[u8], limits: &Limits) -> Result<Frame<Deep>, Error> {
-    let mut decoder = decoder(bytes);
+pub(super) fn still_deep(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Frame<Deep>, Error> {
+    let mut decoder = decoder(Watched::new(bytes, cancel));
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(into_error)?;
@@ -82,7 +83,7 @@ pub(super) fn still_deep(bytes: &[u8], limits: &Limits) -> Result<Frame<Deep>, E
 
 /// ICC profile (its inflation is bounded), EXIF and density, as far as they stand before the pixels.
 pub(in crate::engine) fn metadata(bytes: &[u8]) -> Metadata {
-    let mut decoder = decoder(bytes);
+    let mut decoder = decoder(Cursor::new(bytes));
     decoder.set_limits(PngLimits { bytes: MAX_ICC_BYTES + WORK_BYTES });
     let Ok(reader) = decoder.read_info() else { return Metadata::default() };
     let info = reader.info();
@@ -97,8 +98,8 @@ pub(in crate::engine) fn metadata(bytes: &[u8]) -> Metadata {
     }
 }
 
-fn decoder(bytes: &[u8]) -> Decoder<Cursor<&[u8]>> {
-    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), PngLimits { bytes: WORK_BYTES });
+fn decoder<R: BufRead + Seek>(source: R) -> Decoder<R> {
+    let mut decoder = Decoder::new_with_limits(source, PngLimits { bytes: WORK_BYTES });
     decoder.set_ignore_text_chunk(true);
     decoder
 }

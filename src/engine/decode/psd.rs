@@ -5,7 +5,7 @@
 
 use super::{broken, unsupported};
 use crate::engine::image::{ColorModel, Deep, Depth, Format, Frame, Header, Layout, Sample};
-use crate::engine::limits::Limits;
+use crate::engine::limits::{Cancel, Limits};
 use crate::engine::metadata::{self, Metadata};
 use crate::engine::{Error, color};
 use crate::geometry::Size;
@@ -59,10 +59,11 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
     })
 }
 
-pub(super) fn still(bytes: &[u8], limits: &Limits) -> Result<Frame, Error> {
+pub(super) fn still(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
     let psd = Psd::open(bytes)?;
     limits.check_source(psd.size)?;
-    let planes = psd.planes()?;
+    let planes = psd.planes(cancel)?;
+    cancel.check()?;
     let colors = psd.colors();
     let mut pixels = interleave(&planes[..colors]);
     let layout = match psd.mode {
@@ -75,7 +76,7 @@ pub(super) fn still(bytes: &[u8], limits: &Limits) -> Result<Frame, Error> {
         Mode::Cmyk => {
             // Stored inverted: 255 is no ink.
             pixels.iter_mut().for_each(|value| *value = !*value);
-            pixels = color::cmyk_to_srgb(&pixels, psd.resource(RESOURCE_ICC));
+            pixels = color::cmyk_to_srgb(&pixels, psd.resource(RESOURCE_ICC), cancel)?;
             Layout::Rgb
         }
     };
@@ -83,13 +84,13 @@ pub(super) fn still(bytes: &[u8], limits: &Limits) -> Result<Frame, Error> {
 }
 
 /// The picture of a gray or RGB file with 16 bits a sample.
-pub(super) fn still_deep(bytes: &[u8], limits: &Limits) -> Result<Frame<Deep>, Error> {
+pub(super) fn still_deep(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Frame<Deep>, Error> {
     let psd = Psd::open(bytes)?;
     limits.check_source(psd.size)?;
     if psd.depth() != Depth::Sixteen {
         return Err(broken(Format::Psd, "its depth has no meaning"));
     }
-    let planes = psd.planes()?;
+    let planes = psd.planes(cancel)?;
     let colors = psd.colors();
     let layout = if psd.mode == Mode::Gray { Layout::Gray } else { Layout::Rgb };
     psd.frame(layout, interleave(&planes[..colors]), planes.get(colors))
@@ -213,25 +214,38 @@ impl<'a> Psd<'a> {
     }
 
     /// The channels that are needed, one plane each.
-    fn planes<S: Stored>(&self) -> Result<Vec<Vec<S>>, Error> {
+    fn planes<S: Stored>(&self, cancel: &Cancel) -> Result<Vec<Vec<S>>, Error> {
         let mut reader = Reader(self.pixels);
         let needed = self.colors() + usize::from(self.has_alpha());
         match reader.u16() {
-            Some(0) => self.raw_planes(reader.0, needed),
-            Some(1) => self.packed_planes(reader, needed),
+            Some(0) => self.raw_planes(reader.0, needed, cancel),
+            Some(1) => self.packed_planes(reader, needed, cancel),
             Some(other) => Err(unsupported(Format::Psd, format_args!("compression {other}"))),
             None => Err(broken(Format::Psd, "it is cut short")),
         }
     }
 
-    fn raw_planes<S: Stored>(&self, samples: &[u8], needed: usize) -> Result<Vec<Vec<S>>, Error> {
+    fn raw_planes<S: Stored>(&self, samples: &[u8], needed: usize, cancel: &Cancel) -> Result<Vec<Vec<S>>, Error> {
         let length = self.row_bytes() * self.size.height as usize;
         let planes = samples.get(..length * needed).ok_or_else(|| broken(Format::Psd, "it is cut short"))?;
-        Ok(planes.chunks_exact(length).map(|plane| S::samples(plane, self.bytes_per_sample)).collect())
+        let plane = |samples: &[u8]| {
+            let mut plane = Vec::with_capacity(self.size.area() as usize);
+            for row in samples.chunks_exact(self.row_bytes()) {
+                cancel.check()?;
+                plane.extend(S::samples(row, self.bytes_per_sample));
+            }
+            Ok(plane)
+        };
+        planes.chunks_exact(length).map(plane).collect()
     }
 
     /// PackBits, row by row; the lengths of all rows of all channels stand in front.
-    fn packed_planes<S: Stored>(&self, mut reader: Reader<'_>, needed: usize) -> Result<Vec<Vec<S>>, Error> {
+    fn packed_planes<S: Stored>(
+        &self,
+        mut reader: Reader<'_>,
+        needed: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<S>>, Error> {
         let cut_short = || broken(Format::Psd, "it is cut short");
         let rows = self.size.height as usize;
         let lengths = reader.take(2 * rows * self.channels).ok_or_else(cut_short)?;
@@ -239,6 +253,7 @@ impl<'a> Psd<'a> {
         for lengths in lengths.chunks_exact(2 * rows).take(needed) {
             let mut plane = Vec::with_capacity(self.size.area() as usize);
             for length in lengths.chunks_exact(2) {
+                cancel.check()?;
                 let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
                 let packed = reader.take(length).ok_or_else(cut_short)?;
                 let row =

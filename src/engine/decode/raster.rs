@@ -1,6 +1,6 @@
 //! BMP and TIFF, by the `image` crate.
 
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Seek};
 
 use ::image::codecs::bmp::BmpDecoder;
 use ::image::codecs::tiff::TiffDecoder;
@@ -8,9 +8,10 @@ use ::image::error::ImageError;
 use ::image::{ColorType, DynamicImage, ExtendedColorType, ImageDecoder, Limits as ImageLimits};
 
 use super::png::gray_alpha_to_rgba;
+use super::watched::Watched;
 use super::{broken, unsupported};
 use crate::engine::image::{ColorModel, Deep, Depth, Format, Frame, Header, Layout};
-use crate::engine::limits::Limits;
+use crate::engine::limits::{Cancel, Limits};
 use crate::engine::{Error, metadata};
 use crate::geometry::Size;
 
@@ -21,7 +22,7 @@ const BYTES_PER_PIXEL: u64 = 32;
 const SPARE_BYTES: u64 = 16 << 20;
 
 pub(super) fn probe(bytes: &[u8], format: Format) -> Result<Header, Error> {
-    let decoder = open(bytes, format)?;
+    let decoder = open(Cursor::new(bytes), format)?;
     let (width, height) = decoder.dimensions();
     let size = Size::new(width, height);
     if size.area() == 0 {
@@ -42,8 +43,8 @@ pub(super) fn probe(bytes: &[u8], format: Format) -> Result<Header, Error> {
     })
 }
 
-pub(super) fn still(bytes: &[u8], format: Format, limits: &Limits) -> Result<Frame, Error> {
-    let (decoder, size) = open_within(bytes, format, limits)?;
+pub(super) fn still(bytes: &[u8], format: Format, limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
+    let (decoder, size) = open_within(Watched::new(bytes, cancel), format, limits)?;
     let decoded = DynamicImage::from_decoder(decoder).map_err(|error| into_error(error, format))?;
     let (layout, pixels) = match decoded.color() {
         ColorType::L8 | ColorType::L16 => (Layout::Gray, decoded.into_luma8().into_raw()),
@@ -54,9 +55,9 @@ pub(super) fn still(bytes: &[u8], format: Format, limits: &Limits) -> Result<Fra
 }
 
 /// The picture of a TIFF file with 16 bits a sample.
-pub(super) fn still_deep(bytes: &[u8], limits: &Limits) -> Result<Frame<Deep>, Error> {
+pub(super) fn still_deep(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Frame<Deep>, Error> {
     let meaningless = || broken(Format::Tiff, "its size has no meaning");
-    let (decoder, size) = open_within(bytes, Format::Tiff, limits)?;
+    let (decoder, size) = open_within(Watched::new(bytes, cancel), Format::Tiff, limits)?;
     let color = decoder.color_type();
     let layout = layout_of_deep(color).ok_or_else(|| broken(Format::Tiff, "its depth has no meaning"))?;
     let samples = size.area().checked_mul(u64::from(color.channel_count())).and_then(|count| count.try_into().ok());
@@ -85,11 +86,11 @@ pub(in crate::engine) fn tiff_icc(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// A decoder that takes no more memory than the picture's size tells, which is within `limits`.
 fn open_within<'a>(
-    bytes: &'a [u8],
+    source: impl BufRead + Seek + 'a,
     format: Format,
     limits: &Limits,
 ) -> Result<(Box<dyn ImageDecoder + 'a>, Size), Error> {
-    let mut decoder = open(bytes, format)?;
+    let mut decoder = open(source, format)?;
     let (width, height) = decoder.dimensions();
     let size = Size::new(width, height);
     limits.check_source(size)?;
@@ -99,8 +100,7 @@ fn open_within<'a>(
     Ok((decoder, size))
 }
 
-fn open(bytes: &[u8], format: Format) -> Result<Box<dyn ImageDecoder + '_>, Error> {
-    let source = Cursor::new(bytes);
+fn open<'a>(source: impl BufRead + Seek + 'a, format: Format) -> Result<Box<dyn ImageDecoder + 'a>, Error> {
     match format {
         Format::Bmp => BmpDecoder::new(source).map(|decoder| Box::new(decoder) as Box<dyn ImageDecoder>),
         _ => TiffDecoder::new(source).map(|decoder| Box::new(decoder) as Box<dyn ImageDecoder>),

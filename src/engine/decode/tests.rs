@@ -40,6 +40,7 @@ pub(in crate::engine) fn settings(format: OutputFormat) -> Settings {
         lossless: false,
         effort: Effort::Fast,
         metadata: Metadata::default(),
+        cancel: Cancel::default(),
     }
 }
 
@@ -384,7 +385,7 @@ fn gif_frames_are_composited() {
     );
     let header = probe(&file).expect("our own file");
     assert_eq!((header.frames, header.size), (4, Size::new(4, 2)));
-    let mut player = animation(&file, &header, &Limits::default()).expect("an animation");
+    let mut player = animation(&file, &header, &Limits::default(), &Cancel::default()).expect("an animation");
     assert_eq!(player.loops(), 3);
     // The first row of each canvas; `-` is transparent. The last frame sticks out of the canvas.
     for (row, delay) in [("rrrr", 50), ("ggrr", 60), ("--br", 70), ("--rg", 80)] {
@@ -410,6 +411,10 @@ fn gif_repetitions_become_plays() {
     for (repeat, plays) in [(None, 1), (Some(Repeat::Infinite), 0), (Some(Repeat::Finite(4)), 5)] {
         let file = gif_of(&[(0, 4, 1, ::gif::DisposalMethod::Keep, &[1; 8])], repeat);
         let header = probe(&file).expect("our own file");
-        assert_eq!(animation(&file, &header, &Limits::default()).expect("a GIF").loops(), plays, "{repeat:?}");
+        assert_eq!(
+            animation(&file, &header, &Limits::default(), &Cancel::default()).expect("a GIF").loops(),
+            plays,
+            "{repeat:?}"
+        );
     }
 }

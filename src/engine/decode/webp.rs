@@ -1,4 +1,4 @@
-//! WebP, by libwebp: stills in one call, animations by its compositing decoder.
+//! WebP, by libwebp: stills piece by piece, animations by its compositing decoder.
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
@@ -9,9 +9,12 @@ use libwebp_sys as webp;
 
 use super::{broken, riff};
 use crate::engine::image::{ColorModel, Depth, Format, Frame, Header, Layout};
-use crate::engine::limits::Limits;
+use crate::engine::limits::{Cancel, Limits};
 use crate::engine::{Error, metadata};
 use crate::geometry::Size;
+
+/// Pixels that are decoded, about, between two looks at the flag: some ten milliseconds.
+const PIXELS_A_PIECE: u64 = 1 << 20;
 
 /// What libwebp reads from the first chunks.
 struct Features {
@@ -46,7 +49,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
     })
 }
 
-pub(super) fn still(bytes: &[u8], limits: &Limits) -> Result<Frame, Error> {
+pub(super) fn still(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
     let features = features(bytes)?;
     limits.check_source(features.size)?;
     if features.animated {
@@ -56,14 +59,47 @@ pub(super) fn still(bytes: &[u8], limits: &Limits) -> Result<Frame, Error> {
     let layout = if features.has_alpha { Layout::Rgba } else { Layout::Rgb };
     let stride = features.size.width as usize * layout.channels();
     let mut pixels = vec![0; stride * features.size.height as usize];
-    let decode = if features.has_alpha { webp::WebPDecodeRGBAInto } else { webp::WebPDecodeRGBInto };
-    // SAFETY: both slices are live, with their own lengths; libwebp refuses a buffer shorter than height × stride of
-    // the size it finds, and that stride is the row length of `pixels`.
-    let decoded = unsafe { decode(bytes.as_ptr(), bytes.len(), pixels.as_mut_ptr(), pixels.len(), stride as c_int) };
-    if decoded.is_null() {
-        return Err(broken(Format::Webp, "its data is broken or cut short"));
-    }
+    decode(bytes, features.size.area().div_ceil(PIXELS_A_PIECE) as usize, &mut pixels, (layout, stride), cancel)?;
     Frame::new(features.size, layout, pixels).ok_or_else(|| broken(Format::Webp, "its size has no meaning"))
+}
+
+/// Decodes into `pixels`, rows of `stride` bytes. The decoder is shown the data in so many pieces.
+fn decode(
+    bytes: &[u8],
+    pieces: usize,
+    pixels: &mut [u8],
+    (layout, stride): (Layout, usize),
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    let mode = if layout == Layout::Rgba { webp::WEBP_CSP_MODE::MODE_RGBA } else { webp::WEBP_CSP_MODE::MODE_RGB };
+    // SAFETY: pointer and length are those of a live slice, which outlives the decoder and is not used while that lives;
+    // libwebp refuses a buffer shorter than height × stride of the size it finds.
+    let decoder = Incremental(unsafe { webp::WebPINewRGB(mode, pixels.as_mut_ptr(), pixels.len(), stride as c_int) });
+    if decoder.0.is_null() {
+        return Err(broken(Format::Webp, "the decoder does not start"));
+    }
+    for piece in 1..=pieces {
+        cancel.check()?;
+        let length = (bytes.len() as u64 * piece as u64 / pieces as u64) as usize;
+        // SAFETY: the decoder is live, and `length` is at most the length of a live slice. Every call shows the same bytes
+        // from their beginning, and more of them.
+        match unsafe { webp::WebPIUpdate(decoder.0, bytes.as_ptr(), length) } {
+            webp::VP8StatusCode::VP8_STATUS_OK => return Ok(()),
+            webp::VP8StatusCode::VP8_STATUS_SUSPENDED => {}
+            _ => break,
+        }
+    }
+    Err(broken(Format::Webp, "its data is broken or cut short"))
+}
+
+/// A decoder that goes on where it stopped for want of data.
+struct Incremental(*mut webp::WebPIDecoder);
+
+impl Drop for Incremental {
+    fn drop(&mut self) {
+        // SAFETY: null or from WebPINewRGB, and deleted once.
+        unsafe { webp::WebPIDelete(self.0) };
+    }
 }
 
 fn features(bytes: &[u8]) -> Result<Features, Error> {

@@ -9,6 +9,7 @@ use super::palette::{Alpha, OPAQUE_FROM, quantize};
 use super::{Effort, Settings, unencodable};
 use crate::engine::Error;
 use crate::engine::image::{Frame, Layout};
+use crate::engine::limits::Cancel;
 use crate::geometry::{Rect, Size};
 use crate::plan::output::OutputFormat;
 
@@ -20,6 +21,7 @@ pub(super) struct Writer {
     encoder: Encoder<Vec<u8>>,
     colors: u16,
     effort: Effort,
+    cancel: Cancel,
     held: Option<Held>,
 }
 
@@ -47,7 +49,7 @@ impl Writer {
             encoder.set_repeat(repeat).map_err(into_error)?;
         }
         let colors = settings.colors.unwrap_or(DEFAULT_COLORS);
-        Ok(Self { encoder, colors, effort: settings.effort, held: None })
+        Ok(Self { encoder, colors, effort: settings.effort, cancel: settings.cancel.clone(), held: None })
     }
 
     pub(super) fn push(&mut self, frame: &Frame, duration: Duration) -> Result<(), Error> {
@@ -77,7 +79,7 @@ impl Writer {
 
     fn write(&mut self, held: &Held, dispose: DisposalMethod) -> Result<(), Error> {
         let part = cut(&held.frame, held.area);
-        let indexed = quantize(&part, self.colors, Alpha::Mask, self.effort);
+        let indexed = quantize(&part, self.colors, Alpha::Mask, self.effort, &self.cancel)?;
         // A duration that rounds to no time at all means "as fast as you can" to viewers, and so does 0.
         let hundredths = (held.duration.as_millis() + 5) / 10;
         let frame = GifFrame {

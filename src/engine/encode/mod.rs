@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::image::{Deep, Frame, Layout};
+use super::limits::Cancel;
 use super::metadata::{self, Metadata};
 use super::planes::Planes;
 use crate::geometry::Size;
@@ -30,7 +31,7 @@ use crate::plan::output::OutputFormat;
 /// From this quality on JPEG and AVIF keep colour at full resolution (4:4:4 instead of 4:2:0).
 const FULL_CHROMA_QUALITY: u8 = 95;
 
-/// How a result is encoded.
+/// How a result is encoded, and what stops that.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The format.
@@ -48,6 +49,9 @@ pub struct Settings {
     /// What goes into the file beside pixels. GIF and BMP hold none of it, TIFF only the profile, JPEG EXIF data up to
     /// 64 KiB, WebP and AVIF no density. What does not fit is left out.
     pub metadata: Metadata,
+    /// Stops the encoder, between rows or hundredths of its work; libjpeg-turbo and libaom are not stopped, nor is the
+    /// search for a palette.
+    pub cancel: Cancel,
 }
 
 /// How much time may go into fewer bytes.
@@ -66,7 +70,7 @@ pub enum Effort {
 ///
 /// # Errors
 /// [`Error::Unencodable`] where the format cannot hold the picture: alpha in JPEG or BMP, an edge over 65 500 (JPEG),
-/// 65 535 (GIF), 32 768 (AVIF) or 16 383 pixels (WebP).
+/// 65 535 (GIF), 32 768 (AVIF) or 16 383 pixels (WebP). [`Error::Cancelled`].
 pub fn still(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
     match settings.format {
         OutputFormat::Jpeg => jpeg::encode(frame, settings),

@@ -5,13 +5,18 @@ use quantette::kmeans::KmeansOptions;
 use quantette::{ImageRef, PaletteBuf, PaletteSize, Pipeline, QuantizeMethod};
 
 use super::Effort;
+use crate::engine::Error;
 use crate::engine::image::{Frame, Layout};
+use crate::engine::limits::Cancel;
 
 /// Alpha from which a pixel of a one-bit mask is opaque.
 pub(super) const OPAQUE_FROM: u8 = 128;
 
 /// Levels of alpha in a palette with soft edges: these, and fully transparent.
 const ALPHA_LEVELS: [u8; 4] = [64, 128, 192, 255];
+
+/// Pixels that are looked through between two looks at the flag.
+const BATCH_PIXELS: usize = 1 << 16;
 
 /// Fewest colours that are worth sharing with alpha levels.
 const FEWEST_SOFT_COLORS: u16 = 16;
@@ -41,20 +46,36 @@ pub(super) enum Alpha {
 }
 
 /// Reduces `frame` to at most `colors` (2–256) palette entries.
-pub(super) fn quantize(frame: &Frame, colors: u16, alpha: Alpha, effort: Effort) -> Indexed {
+///
+/// # Errors
+/// [`Error::Cancelled`], looked for between passes over the picture; quantette's own are not stopped.
+pub(super) fn quantize(
+    frame: &Frame,
+    colors: u16,
+    alpha: Alpha,
+    effort: Effort,
+    cancel: &Cancel,
+) -> Result<Indexed, Error> {
     let colors = colors.clamp(2, 256);
     let pixels: Vec<[u8; 4]> = rgba(frame);
+    cancel.check()?;
     let soft = pixels.iter().any(|pixel| (1..=254).contains(&pixel[3]));
     if alpha == Alpha::Levels && soft && colors >= FEWEST_SOFT_COLORS {
-        return with_levels(frame, &pixels, colors, effort);
+        return with_levels(frame, &pixels, colors, effort, cancel);
     }
-    with_mask(frame, &pixels, colors, effort)
+    with_mask(frame, &pixels, colors, effort, cancel)
 }
 
-fn with_mask(frame: &Frame, pixels: &[[u8; 4]], colors: u16, effort: Effort) -> Indexed {
+fn with_mask(
+    frame: &Frame,
+    pixels: &[[u8; 4]],
+    colors: u16,
+    effort: Effort,
+    cancel: &Cancel,
+) -> Result<Indexed, Error> {
     let visible: Vec<bool> = pixels.iter().map(|pixel| pixel[3] >= OPAQUE_FROM).collect();
     let masked = visible.contains(&false);
-    let (palette, mut indices) = reduce(frame, pixels, &visible, colors - u16::from(masked), effort);
+    let (palette, mut indices) = reduce(frame, pixels, &visible, colors - u16::from(masked), effort, cancel)?;
     let mut palette: Vec<[u8; 4]> = palette.into_iter().map(|[r, g, b]| [r, g, b, 255]).collect();
     if masked {
         let transparent = palette.len() as u8;
@@ -65,15 +86,21 @@ fn with_mask(frame: &Frame, pixels: &[[u8; 4]], colors: u16, effort: Effort) -> 
             }
         }
     }
-    Indexed { palette, indices }
+    Ok(Indexed { palette, indices })
 }
 
 /// A quarter of the entries are colours; each may appear at every level of alpha. Only pairs in use take an entry.
-fn with_levels(frame: &Frame, pixels: &[[u8; 4]], colors: u16, effort: Effort) -> Indexed {
+fn with_levels(
+    frame: &Frame,
+    pixels: &[[u8; 4]],
+    colors: u16,
+    effort: Effort,
+    cancel: &Cancel,
+) -> Result<Indexed, Error> {
     let levels: Vec<Option<usize>> = pixels.iter().map(|pixel| level(pixel[3])).collect();
     let visible: Vec<bool> = levels.iter().map(Option::is_some).collect();
     let share = (colors - 1) / ALPHA_LEVELS.len() as u16;
-    let (palette, bases) = reduce(frame, pixels, &visible, share.max(1), effort);
+    let (palette, bases) = reduce(frame, pixels, &visible, share.max(1), effort, cancel)?;
 
     let mut entries = vec![[0; 4]];
     let mut known = vec![[None; ALPHA_LEVELS.len()]; palette.len()];
@@ -90,7 +117,7 @@ fn with_levels(frame: &Frame, pixels: &[[u8; 4]], colors: u16, effort: Effort) -
             })
         })
         .collect();
-    Indexed { palette: entries, indices }
+    Ok(Indexed { palette: entries, indices })
 }
 
 /// The nearest level of alpha; `None` is transparent.
@@ -101,41 +128,53 @@ fn level(alpha: u8) -> Option<usize> {
 
 /// Opaque palette and indices. The palette is made from the visible pixels; the others take its first colour, so that
 /// their colour, which nobody sees, disturbs no neighbour through dithering.
-fn reduce(frame: &Frame, pixels: &[[u8; 4]], visible: &[bool], colors: u16, effort: Effort) -> (Vec<[u8; 3]>, Vec<u8>) {
+fn reduce(
+    frame: &Frame,
+    pixels: &[[u8; 4]],
+    visible: &[bool],
+    colors: u16,
+    effort: Effort,
+    cancel: &Cancel,
+) -> Result<(Vec<[u8; 3]>, Vec<u8>), Error> {
     let seen: Vec<Srgb<u8>> = zip_visible(pixels, visible).map(srgb).collect();
-    let exact = exact_palette(&seen, colors);
+    let exact = exact_palette(&seen, colors, cancel)?;
     let palette = exact.clone().unwrap_or_else(|| best_palette(&seen, colors, effort));
+    cancel.check()?;
     let Some(filler) = palette.first().copied() else {
-        return (vec![[0; 3]], vec![0; pixels.len()]);
+        return Ok((vec![[0; 3]], vec![0; pixels.len()]));
     };
     let colors: Vec<Srgb<u8>> =
         pixels.iter().zip(visible).map(|(pixel, visible)| if *visible { srgb(pixel) } else { filler }).collect();
     let size = frame.size();
     let image = ImageRef::new(size.width, size.height, colors.as_slice());
     let (Ok(image), Ok(custom)) = (image, PaletteBuf::new(palette)) else {
-        return (vec![[0; 3]], vec![0; pixels.len()]);
+        return Ok((vec![[0; 3]], vec![0; pixels.len()]));
     };
     let mut pipeline = Pipeline::new().quantize_method(QuantizeMethod::from(custom));
     if exact.is_some() {
         pipeline = pipeline.ditherer(None);
     }
     let (palette, indices) = pipeline.input_image(image).output_srgb8_indexed_image().into_parts();
-    (palette.into_iter().map(|color| [color.red, color.green, color.blue]).collect(), indices)
+    cancel.check()?;
+    Ok((palette.into_iter().map(|color| [color.red, color.green, color.blue]).collect(), indices))
 }
 
 /// All colours, where there are no more than `limit`: then nothing needs to be reduced.
-fn exact_palette(pixels: &[Srgb<u8>], limit: u16) -> Option<Vec<Srgb<u8>>> {
+fn exact_palette(pixels: &[Srgb<u8>], limit: u16, cancel: &Cancel) -> Result<Option<Vec<Srgb<u8>>>, Error> {
     let mut found: Vec<[u8; 3]> = Vec::new();
-    for pixel in pixels {
-        let color = [pixel.red, pixel.green, pixel.blue];
-        if let Err(at) = found.binary_search(&color) {
-            if found.len() == usize::from(limit) {
-                return None;
+    for batch in pixels.chunks(BATCH_PIXELS) {
+        cancel.check()?;
+        for pixel in batch {
+            let color = [pixel.red, pixel.green, pixel.blue];
+            if let Err(at) = found.binary_search(&color) {
+                if found.len() == usize::from(limit) {
+                    return Ok(None);
+                }
+                found.insert(at, color);
             }
-            found.insert(at, color);
         }
     }
-    Some(found.into_iter().map(|[r, g, b]| Srgb::new(r, g, b)).collect())
+    Ok(Some(found.into_iter().map(|[r, g, b]| Srgb::new(r, g, b)).collect()))
 }
 
 fn best_palette(pixels: &[Srgb<u8>], colors: u16, effort: Effort) -> Vec<Srgb<u8>> {

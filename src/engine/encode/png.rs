@@ -13,7 +13,7 @@ use crate::plan::output::OutputFormat;
 
 pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
     if let Some(colors) = settings.colors {
-        let indexed = quantize(frame, colors, Alpha::Levels, settings.effort);
+        let indexed = quantize(frame, colors, Alpha::Levels, settings.effort, &settings.cancel)?;
         return write_indexed(frame, &indexed, settings);
     }
     let mut info = info(frame.size(), frame.layout(), settings);

@@ -7,6 +7,7 @@ use crate::engine::decode::tests::{card, decode, exif_with_orientation, settings
 use crate::engine::decode::{self, probe};
 use crate::engine::image::ColorModel;
 use crate::engine::limits::Limits;
+use crate::engine::limits::tests::looks_of;
 use crate::engine::metadata;
 
 fn display_p3() -> Vec<u8> {
@@ -30,6 +31,23 @@ fn difference(left: &Frame, right: &Frame) -> (u8, f64) {
         }
     }
     (most, sum as f64 / count as f64)
+}
+
+#[test]
+fn encoders_stop_on_their_way() {
+    let frame = card(Layout::Rgb, 600, 400);
+    let webp = settings(OutputFormat::Webp);
+    let palette = Settings { colors: Some(16), ..settings(OutputFormat::Png) };
+    for (settings, expected) in [
+        (webp.clone(), 10),
+        (Settings { effort: Effort::Small, ..webp.clone() }, 10),
+        (Settings { lossless: true, ..webp }, 3),
+        (palette, 3),
+        (settings(OutputFormat::Gif), 3),
+    ] {
+        let looks = looks_of(|cancel| still(&frame, &Settings { cancel: cancel.clone(), ..settings.clone() }));
+        assert!(looks >= expected, "{:?}: {looks} looks", settings.format);
+    }
 }
 
 #[test]
@@ -214,7 +232,8 @@ fn animations_keep_frames_durations_and_loops() {
             }
             let file = writer.finish().expect("four frames");
             let header = probe(&file).expect("our own file");
-            let mut player = decode::animation(&file, &header, &Limits::default()).expect("an animation");
+            let mut player =
+                decode::animation(&file, &header, &Limits::default(), &Cancel::default()).expect("an animation");
             assert_eq!(player.loops(), loops, "{format:?}");
             let mut shown = Duration::ZERO;
             let mut last = None;

@@ -10,6 +10,7 @@ use super::{Effort, Settings, is_translucent, unencodable};
 use crate::engine::Error;
 use crate::engine::decode::riff;
 use crate::engine::image::{Frame, Layout};
+use crate::engine::limits::Cancel;
 use crate::engine::metadata::Metadata;
 use crate::engine::planes::Planes;
 use crate::geometry::Size;
@@ -26,14 +27,14 @@ pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Erro
     check_size(frame.size())?;
     let config = config(settings)?;
     let mut picture = Picture::import(frame, settings.lossless)?;
-    let file = picture.encode(&config)?;
+    let file = picture.encode(&config, &settings.cancel)?;
     Ok(riff::with_metadata(file, frame.size(), is_translucent(frame), &fitting(settings, frame.layout())))
 }
 
 pub(super) fn encode_planes(planes: &Planes, settings: &Settings) -> Result<Vec<u8>, Error> {
     check_size(planes.size())?;
     let config = config(settings)?;
-    let file = Picture::of_planes(planes)?.encode(&config)?;
+    let file = Picture::of_planes(planes)?.encode(&config, &settings.cancel)?;
     Ok(riff::with_metadata(file, planes.size(), false, &fitting(settings, Layout::Rgb)))
 }
 
@@ -187,7 +188,7 @@ impl Picture {
         Ok(picture)
     }
 
-    fn encode(&mut self, config: &webp::WebPConfig) -> Result<Vec<u8>, Error> {
+    fn encode(&mut self, config: &webp::WebPConfig, cancel: &Cancel) -> Result<Vec<u8>, Error> {
         let mut memory = MaybeUninit::<webp::WebPMemoryWriter>::zeroed();
         // SAFETY: `memory` may be written; the call fills it.
         unsafe { webp::WebPMemoryWriterInit(memory.as_mut_ptr()) };
@@ -195,9 +196,13 @@ impl Picture {
         let mut memory = unsafe { memory.assume_init() };
         self.0.writer = Some(webp::WebPMemoryWrite);
         self.0.custom_ptr = (&raw mut memory).cast();
-        // SAFETY: configuration and picture are live, and the writer's memory outlives this call, the only user.
+        self.0.progress_hook = Some(goes_on);
+        self.0.user_data = (&raw const *cancel).cast_mut().cast();
+        // SAFETY: configuration and picture are live; the writer's memory and the flag outlive this call, their only user.
         let encoded = unsafe { webp::WebPEncode(config, &raw mut self.0) };
         self.0.custom_ptr = std::ptr::null_mut();
+        self.0.progress_hook = None;
+        self.0.user_data = std::ptr::null_mut();
         let file = if encoded == 0 || memory.mem.is_null() {
             Vec::new()
         } else {
@@ -206,8 +211,17 @@ impl Picture {
         };
         // SAFETY: frees what the writer allocated; it is not used again.
         unsafe { webp::WebPMemoryWriterClear(&raw mut memory) };
+        cancel.check()?;
         if encoded == 0 { Err(failed(format!("{:?}", self.0.error_code))) } else { Ok(file) }
     }
+}
+
+/// libwebp asks before each hundredth of its work whether to go on.
+unsafe extern "C" fn goes_on(_percent: c_int, picture: *const webp::WebPPicture) -> c_int {
+    // SAFETY: libwebp calls it with the picture it was set in, or a copy, during `Picture::encode`, which made `user_data`
+    // point to a flag that is live until then and only read.
+    let cancel = unsafe { &*(*picture).user_data.cast::<Cancel>() };
+    c_int::from(cancel.check().is_ok())
 }
 
 impl Drop for Picture {

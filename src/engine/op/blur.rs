@@ -1,7 +1,9 @@
 //! Gaussian blur.
 
 use super::alpha::{premultiply, straighten};
+use crate::engine::Error;
 use crate::engine::image::{Frame, Layout, Sample};
+use crate::engine::limits::Cancel;
 
 /// Widest kernel; more than any dialect allows.
 const MAX_RADIUS: u32 = 500;
@@ -13,12 +15,15 @@ const CHUNK: usize = 2048;
 ///
 /// Edges repeat the last pixel; RGBA is averaged premultiplied. A `sigma_px` that is not a number above zero leaves
 /// the frame as it is. Separable: O(pixels × radius), and beside the frame it keeps 2 × radius + 1 rows.
-pub fn blur<S: Sample>(mut frame: Frame<S>, radius_px: u32, sigma_px: f32) -> Frame<S> {
+///
+/// # Errors
+/// [`Error::Cancelled`], looked for in each row.
+pub fn blur<S: Sample>(mut frame: Frame<S>, radius_px: u32, sigma_px: f32, cancel: &Cancel) -> Result<Frame<S>, Error> {
     let weights = half_kernel(radius_px, sigma_px);
     if weights.len() > 1 {
-        filter(&mut frame, &weights);
+        filter(&mut frame, &weights, cancel)?;
     }
-    frame
+    Ok(frame)
 }
 
 /// The kernel's weights from its centre outwards; both halves together add up to 1.
@@ -38,7 +43,7 @@ fn half_kernel(radius_px: u32, sigma_px: f32) -> Vec<f32> {
 
 /// Filters rows, then columns. Rows go through a ring of as many as the kernel is high, so that a row may be
 /// overwritten as soon as the last one that needs it has been filtered.
-fn filter<S: Sample>(frame: &mut Frame<S>, weights: &[f32]) {
+fn filter<S: Sample>(frame: &mut Frame<S>, weights: &[f32], cancel: &Cancel) -> Result<(), Error> {
     let radius = weights.len() - 1;
     let (layout, stride, height) = (frame.layout(), frame.stride(), frame.size().height as usize);
     let slots = (2 * radius + 1).min(height);
@@ -47,6 +52,7 @@ fn filter<S: Sample>(frame: &mut Frame<S>, weights: &[f32]) {
     let mut sum = vec![0.0; stride];
     let mut loaded = 0;
     for y in 0..height {
+        cancel.check()?;
         while loaded < height.min(y + radius + 1) {
             let row = &frame.pixels()[loaded * stride..][..stride];
             pad_row(row, layout, radius, &mut padded);
@@ -57,6 +63,7 @@ fn filter<S: Sample>(frame: &mut Frame<S>, weights: &[f32]) {
         filter_column(&ring, slots, (y, height), weights, &mut sum);
         store_row(&sum, layout, &mut frame.pixels_mut()[y * stride..][..stride]);
     }
+    Ok(())
 }
 
 /// Writes `row` as floats, premultiplied, with `radius` copies of its first and last pixel around it.
@@ -133,7 +140,18 @@ fn store_row<S: Sample>(sum: &[f32], layout: Layout, row: &mut [S]) {
 mod tests {
     use super::super::cards;
     use super::*;
+    use crate::engine::limits::tests::looks_of;
     use crate::geometry::Size;
+
+    fn blur(frame: Frame, radius_px: u32, sigma_px: f32) -> Frame {
+        super::blur(frame, radius_px, sigma_px, &Cancel::default()).expect("nothing stops it")
+    }
+
+    #[test]
+    fn it_stops_between_rows() {
+        let card = Frame::filled(Size::new(2, 70), Layout::Rgba, [9; 4]);
+        assert_eq!(looks_of(|cancel| super::blur(card.clone(), 5, 2.0, cancel)), 70);
+    }
 
     #[test]
     fn one_colour_stays_that_colour() {

@@ -1,6 +1,8 @@
 //! Painting marks on pictures.
 
+use crate::engine::Error;
 use crate::engine::image::{Frame, Layout};
+use crate::engine::limits::Cancel;
 use crate::geometry::{Rect, Size};
 
 /// Alpha times percent of full opacity: the unit that a dissolved mark's alpha is counted in.
@@ -19,15 +21,26 @@ pub fn over(frame: &mut Frame, mark: &Frame, at: (i64, i64), dissolve_percent: u
 /// Paints `mark` again and again from the top-left corner on, `gap` pixels (to the right, downwards) between copies.
 ///
 /// Rules as for [`over`].
-pub fn tile(frame: &mut Frame, mark: &Frame, gap: (u32, u32), dissolve_percent: u8) {
+///
+/// # Errors
+/// [`Error::Cancelled`], looked for before each copy.
+pub fn tile(
+    frame: &mut Frame,
+    mark: &Frame,
+    gap: (u32, u32),
+    dissolve_percent: u8,
+    cancel: &Cancel,
+) -> Result<(), Error> {
     admit_color(frame, mark);
     let Size { width, height } = frame.size();
     let step = (mark.size().width.saturating_add(gap.0), mark.size().height.saturating_add(gap.1));
     for y in (0..height).step_by(step.1 as usize) {
         for x in (0..width).step_by(step.0 as usize) {
+            cancel.check()?;
             paint(frame, mark, (i64::from(x), i64::from(y)), opacity(dissolve_percent));
         }
     }
+    Ok(())
 }
 
 fn opacity(dissolve_percent: u8) -> u32 {
@@ -113,6 +126,17 @@ fn mix(a: u32, a_weight: u32, b: u32, b_weight: u32) -> u8 {
 mod tests {
     use super::super::cards;
     use super::*;
+    use crate::engine::limits::tests::looks_of;
+
+    fn tile(frame: &mut Frame, mark: &Frame, gap: (u32, u32), dissolve_percent: u8) {
+        super::tile(frame, mark, gap, dissolve_percent, &Cancel::default()).expect("nothing stops it");
+    }
+
+    #[test]
+    fn tiling_stops_between_copies() {
+        let (card, mark) = (cards::gray(9, &[0; 81]), cards::gray(2, &[7, 8]));
+        assert_eq!(looks_of(|cancel| super::tile(&mut card.clone(), &mark, (1, 1), 100, cancel)), 3 * 5);
+    }
 
     fn painted(own: [u8; 4], mark: [u8; 4], dissolve: u8) -> [u8; 4] {
         let mut frame = cards::rgba(1, &[own]);

@@ -3,7 +3,9 @@
 use super::alpha::{premultiply, straighten};
 use super::canvas;
 use crate::color::Color;
+use crate::engine::Error;
 use crate::engine::image::{Frame, Layout, Sample};
+use crate::engine::limits::Cancel;
 use crate::geometry::{Gravity, Orientation, Size};
 
 /// Edge of the square blocks that [`orient`] copies: a block of source and of target rows fits the first-level cache.
@@ -91,22 +93,31 @@ fn remap<const N: usize, S: Sample>(stored: &[S], size: Size, walk: &Walk) -> Ve
 /// picture's edges are antialiased against the background. The picture's own transparency is kept: the background
 /// does not show through it. The result is RGBA where the frame is or where the background is not opaque, else RGB
 /// (grey stays grey for multiples of 90 where the background is grey too).
-pub fn rotate<S: Sample>(frame: Frame<S>, degrees: u16, canvas: Size, background: Color) -> Frame<S> {
+///
+/// # Errors
+/// [`Error::Cancelled`], looked for in each row of other angles.
+pub fn rotate<S: Sample>(
+    frame: Frame<S>,
+    degrees: u16,
+    canvas: Size,
+    background: Color,
+    cancel: &Cancel,
+) -> Result<Frame<S>, Error> {
     let degrees = degrees % 360;
     if degrees.is_multiple_of(90) {
         let turned = quarter_turns(frame, (degrees / 90) as u8);
         let offset = Gravity::Center.place(turned.size(), canvas, 0, 0);
-        return canvas::place(turned, canvas, offset, background);
+        return Ok(canvas::place(turned, canvas, offset, background));
     }
     let transparent = frame.layout() == Layout::Rgba || !background.is_opaque();
     let layout = if transparent { Layout::Rgba } else { Layout::Rgb };
     let frame = frame.into_layout(layout);
     let turn = Turn::new(frame.size(), f64::from(degrees), canvas);
     let pixels = match layout {
-        Layout::Rgba => sample_all::<S, 4>(&frame, &turn, canvas, background),
-        Layout::Rgb | Layout::Gray => sample_all::<S, 3>(&frame, &turn, canvas, background),
+        Layout::Rgba => sample_all::<S, 4>(&frame, &turn, canvas, background, cancel)?,
+        Layout::Rgb | Layout::Gray => sample_all::<S, 3>(&frame, &turn, canvas, background, cancel)?,
     };
-    Frame::of(canvas, layout, pixels).expect("one pixel for each of the canvas")
+    Ok(Frame::of(canvas, layout, pixels).expect("one pixel for each of the canvas"))
 }
 
 /// Maps pixel centres of the canvas to continuous source coordinates (0 to width, 0 to height).
@@ -132,11 +143,18 @@ impl Turn {
     }
 }
 
-fn sample_all<S: Sample, const N: usize>(frame: &Frame<S>, turn: &Turn, canvas: Size, background: Color) -> Vec<S> {
+fn sample_all<S: Sample, const N: usize>(
+    frame: &Frame<S>,
+    turn: &Turn,
+    canvas: Size,
+    background: Color,
+    cancel: &Cancel,
+) -> Result<Vec<S>, Error> {
     let background = background.rgba.map(S::widened);
     let source = Source::<S, N> { pixels: frame.pixels().as_chunks::<N>().0, size: frame.size() };
     let mut pixels = Vec::with_capacity(canvas.area() as usize * N);
     for y in 0..canvas.height {
+        cancel.check()?;
         for x in 0..canvas.width {
             let (sx, sy) = turn.source(x, y);
             let cover = coverage(sx, frame.size().width) * coverage(sy, frame.size().height);
@@ -144,7 +162,7 @@ fn sample_all<S: Sample, const N: usize>(frame: &Frame<S>, turn: &Turn, canvas: 
             pixels.extend_from_slice(&pixel[..N]);
         }
     }
-    pixels
+    Ok(pixels)
 }
 
 /// How much of a pixel-wide box around `at` lies between 0 and `edge`: 1 inside, 0 outside, a ramp between.
@@ -226,6 +244,18 @@ fn taps(at: f64) -> (i64, [f32; 4]) {
 mod tests {
     use super::super::cards;
     use super::*;
+    use crate::engine::limits::tests::looks_of;
+
+    fn rotate(frame: Frame, degrees: u16, canvas: Size, background: Color) -> Frame {
+        super::rotate(frame, degrees, canvas, background, &Cancel::default()).expect("nothing stops it")
+    }
+
+    #[test]
+    fn odd_angles_stop_between_rows() {
+        let card = Frame::filled(Size::new(20, 20), Layout::Rgb, [9; 4]);
+        let canvas = Size::new(20, 60);
+        assert_eq!(looks_of(|cancel| super::rotate(card.clone(), 30, canvas, Color::WHITE, cancel)), 60);
+    }
 
     #[test]
     fn orientations_of_a_3x2_card() {

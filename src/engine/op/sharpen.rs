@@ -1,7 +1,9 @@
 //! Sharpening.
 
 use super::blur::blur;
+use crate::engine::Error;
 use crate::engine::image::{Frame, Layout, Sample};
+use crate::engine::limits::Cancel;
 
 /// Standard deviation of the blur that the mask is made with, in pixels.
 const SIGMA_PX: f32 = 1.0;
@@ -13,24 +15,38 @@ const RADIUS_PX: u32 = 4;
 /// as it is, `2 × value − blurred`, clamped. Alpha stays.
 ///
 /// The vendor does not say what `sharpen/1` does; this is ImageMagick's usual `-unsharp 0x1` without a threshold.
-pub fn sharpen<S: Sample>(mut frame: Frame<S>) -> Frame<S> {
+///
+/// # Errors
+/// [`Error::Cancelled`], looked for in each row of the blur, which is what takes the time.
+pub fn sharpen<S: Sample>(mut frame: Frame<S>, cancel: &Cancel) -> Result<Frame<S>, Error> {
     let channels = frame.layout().channels();
     let colors = if frame.layout() == Layout::Rgba { 3 } else { channels };
-    let blurred = blur(frame.clone(), RADIUS_PX, SIGMA_PX);
+    let blurred = blur(frame.clone(), RADIUS_PX, SIGMA_PX, cancel)?;
     let pixels = frame.pixels_mut().chunks_exact_mut(channels);
     for (pixel, blurred) in pixels.zip(blurred.pixels().chunks_exact(channels)) {
         for (value, blurred) in pixel.iter_mut().zip(blurred).take(colors) {
             *value = value.away_from(*blurred);
         }
     }
-    frame
+    Ok(frame)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::cards;
     use super::*;
+    use crate::engine::limits::tests::looks_of;
     use crate::geometry::Size;
+
+    fn sharpen(frame: Frame) -> Frame {
+        super::sharpen(frame, &Cancel::default()).expect("nothing stops it")
+    }
+
+    #[test]
+    fn it_stops_between_rows() {
+        let card = Frame::filled(Size::new(2, 50), Layout::Gray, [9; 4]);
+        assert_eq!(looks_of(|cancel| super::sharpen(card.clone(), cancel)), 50);
+    }
 
     #[test]
     fn one_colour_stays_that_colour() {
