@@ -1,7 +1,8 @@
 //! What a program takes: memory at its peak and pixels touched, from sizes alone.
 //!
 //! Admission relies on it, so a test holds it against what is allocated (`tests/it/memory.rs`). Where memory depends on
-//! what a picture shows, because it depends on how well that compresses, the constants are those of photographs.
+//! what a picture shows, because it depends on how well that compresses, the constants are those of photographs. Where a
+//! JPEG's data turns out to be odd, and the general decoder takes over, it can be more.
 
 use super::encode::{self, score};
 use super::image::{ColorModel, Depth, Format, Header, Sampling};
@@ -28,6 +29,12 @@ const GIF_BYTES: u64 = 640 << 10;
 pub(super) fn cost(program: &Program, pictures: &[Header]) -> Cost {
     if program.is_header_only() {
         return Cost { memory_bytes: program.source.bytes, pixels: 0 };
+    }
+    if let Some(turn) = &program.lossless {
+        return Cost {
+            memory_bytes: program.source.bytes + FIXED_BYTES + turn.memory_bytes(program.source.bytes),
+            pixels: program.source.size.area() + program.size.area(),
+        };
     }
     let mut tally = Tally { light: program.light, marks: 0, peak: 0, pixels: 0 };
     tally.prepare(program, pictures);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::decode;
+use super::encode::jpeg_turn::Turn;
 use super::encode::{self, search};
 use super::image::{Depth, Header};
 use super::light::Light;
@@ -21,6 +22,9 @@ pub struct Program {
     /// How a still JPEG is loaded with its first steps done, as planes; where that fails, or for other sources, the whole
     /// picture is decoded and all steps are done one by one.
     pub planes: Option<PlanarStart>,
+    /// How a JPEG becomes the result without loss: nothing is asked for but turns and cuts of whole units of coefficients, at a
+    /// quality that the source does not exceed. Where that fails, the picture is decoded and encoded.
+    pub lossless: Option<Turn>,
     /// By the general decoder JPEG sources are decoded at this many eighths of their size (1, 2, 4 or 8).
     pub eighths: u8,
     /// How pixels are averaged.

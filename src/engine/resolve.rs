@@ -4,6 +4,7 @@
 //! loads, how many frames are worked on, and a bound on memory. Limits refuse here; [`run`](super::run) only executes.
 
 use super::Error;
+use super::encode::jpeg_turn::Turn;
 use super::image::{ColorModel, Depth, Format, Header};
 use super::limits::Limits;
 use super::planes;
@@ -359,10 +360,15 @@ impl<'a> Resolver<'a> {
             Answer::Image(output) | Answer::Info(Some(output)) if !animated => self.depth(output),
             _ => Depth::Eight,
         };
+        let lossless = match &answer {
+            Answer::Image(output) | Answer::Info(Some(output)) => self.lossless(output),
+            _ => None,
+        };
         let size = self.size;
         let mut program = Program {
             source: self.header.clone(),
             planes,
+            lossless,
             eighths,
             light: self.rendering.light,
             depth,
@@ -401,11 +407,32 @@ impl<'a> Resolver<'a> {
     /// How many times coarser than luma the output's chroma is, where planes can be encoded as they are.
     fn coarseness(&self, output: &ImageOutput) -> Option<u32> {
         let QualityTarget::Fixed(quality) = output.quality else { return None };
-        // A profile of grays is used up by the result (see `Job::metadata`), so that its pixels have to be converted.
-        let carries_profile = output.keep.profile && self.header.color_model != ColorModel::Gray;
-        let keeps_colors = carries_profile || !self.header.may_have_profile;
         let coarseness = encode::chroma_coarseness(output.format, quality)?;
-        (output.size_limit.is_none() && keeps_colors).then_some(coarseness)
+        (output.size_limit.is_none() && self.keeps_colors(output)).then_some(coarseness)
+    }
+
+    /// Whether the result has the source's own numbers. A profile of grays is used up by the result (see `Job::metadata`), so
+    /// that its pixels have to be converted.
+    fn keeps_colors(&self, output: &ImageOutput) -> bool {
+        let carries_profile = output.keep.profile && self.header.color_model != ColorModel::Gray;
+        carries_profile || !self.header.may_have_profile
+    }
+
+    /// The turn that the program comes to, where the result is to have the source's own quality.
+    fn lossless(&self, output: &ImageOutput) -> Option<Turn> {
+        let sampling = self.header.sampling?;
+        let or_smaller = output.size_limit.is_some_and(|limit| !limit.or_source);
+        if output.format != OutputFormat::Jpeg || output.slim.is_some() || or_smaller || !self.keeps_colors(output) {
+            return None;
+        }
+        let (QualityTarget::Fixed(quality), Some(own)) = (output.quality, self.header.jpeg_quality) else {
+            return None;
+        };
+        // A smaller picture may have a higher quality than its source; one that was asked for by `!` is made.
+        let is_exact = matches!(self.quality, Quality::Asked { exact: true, .. });
+        let (view, steps) = View::of(self.header.size, &self.steps);
+        let keeps_quality = if is_exact { quality == own } else { quality >= own };
+        if keeps_quality && steps == self.steps.len() { Turn::plan(sampling, view) } else { None }
     }
 
     fn image_output(&self) -> ImageOutput {

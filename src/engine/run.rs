@@ -138,6 +138,8 @@ impl Job<'_> {
         let painter = Painter::prepare(self.program, pictures, self.limits, self.cancel)?;
         let found = if self.program.animated {
             Found { file: self.animation(&painter, &settings)?, quality: None }
+        } else if let Some(file) = self.turned(&settings)? {
+            Found { file, quality: None }
         } else if let Some(planes) = self.finished_planes()? {
             (self.stage)(Stage::Encode);
             let file = self.smaller(output, &settings, |settings| encode::planes(&planes, settings))?;
@@ -166,6 +168,15 @@ impl Job<'_> {
         let slimmed = encode(&slim_settings(settings, slim, self.program.source.jpeg_quality))?;
         let before = if slim.of_source { self.source.to_vec() } else { encode(settings)? };
         Ok(if slimmed.len() < before.len() { slimmed } else { before })
+    }
+
+    /// The result without loss, where that is possible.
+    fn turned(&mut self, settings: &encode::Settings) -> Result<Option<Vec<u8>>, Error> {
+        let Some(turn) = &self.program.lossless else { return Ok(None) };
+        (self.stage)(Stage::Encode);
+        let turned = turn.run(self.source, settings);
+        self.cancel.check()?;
+        Ok(turned)
     }
 
     /// The result as planes, where decoding already makes it.

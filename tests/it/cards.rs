@@ -75,14 +75,19 @@ fn settings(format: OutputFormat, quality: u8) -> Settings {
     }
 }
 
-/// `jpeg` with an EXIF segment that says only this orientation (1–8).
-pub(crate) fn oriented(jpeg: &[u8], orientation: u8) -> Vec<u8> {
-    let exif = [
-        b"Exif\0\0MM\0*\0\0\0\x08\0\x01".as_slice(),
+/// EXIF data that says only this orientation (1–8).
+fn exif(orientation: u8) -> Vec<u8> {
+    [
+        b"MM\0*\0\0\0\x08\0\x01".as_slice(),
         // Tag 0x0112, SHORT, one value, padded to four bytes; no next directory.
         &[0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0],
     ]
-    .concat();
+    .concat()
+}
+
+/// `jpeg` with an EXIF segment that says only this orientation (1–8).
+pub(crate) fn oriented(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let exif = [b"Exif\0\0".as_slice(), &exif(orientation)].concat();
     let length = (exif.len() as u16 + 2).to_be_bytes();
     [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
 }

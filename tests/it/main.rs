@@ -27,3 +27,4 @@ mod saveas;
 mod server;
 mod sources;
 mod styles;
+mod turns;

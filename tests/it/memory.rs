@@ -138,6 +138,7 @@ fn deep_photograph(width: u32, height: u32) -> image::DynamicImage {
 #[test]
 fn predictions_are_within_a_quarter() {
     let jpeg = Bytes::from(cards::jpeg(&photograph(3000, 2000), 88));
+    let even = Bytes::from(cards::jpeg(&photograph(2992, 2000), 88));
     let png = Bytes::from(cards::png(photograph(1600, 1200)));
     let deep = deep_photograph(1600, 1200);
     let deep_tiff = Bytes::from(cards::encoded(deep.clone(), image::ImageFormat::Tiff));
@@ -150,6 +151,9 @@ fn predictions_are_within_a_quarter() {
         (&jpeg, "imageView2/2/w/1200/format/png"),
         (&jpeg, "imageView2/2/w/1200/q/96!"),
         (&jpeg, "imageMogr2/quality/80"),
+        (&even, "imageMogr2/quality/100"),
+        (&even, "imageMogr2/rotate/90/quality/100"),
+        (&even, "imageMogr2/rotate/90/quality/100/interlace/1"),
         (&jpeg, "imageMogr2/rotate/90/thumbnail/1400x"),
         (&jpeg, "imageMogr2/crop/1000x1000/thumbnail/600x/blur/3x2"),
         (&jpeg, "imageMogr2/thumbnail/900x/rotate/12"),

@@ -82,7 +82,7 @@ fn check_coding(frame: FrameHeader) -> Result<(), Error> {
 
 /// Refuses a file that cannot hold its pixels before the decoder takes memory for them: a progressive one needs all
 /// coefficients at once.
-fn check_plausible(bytes: &[u8], size: Size) -> Result<(), Error> {
+pub(in crate::engine) fn check_plausible(bytes: &[u8], size: Size) -> Result<(), Error> {
     if size.area() / MAX_PIXELS_PER_BYTE > bytes.len() as u64 {
         return Err(broken(Format::Jpeg, format_args!("{} bytes cannot hold {size} pixels", bytes.len())));
     }
@@ -132,11 +132,7 @@ fn cmyk_to_rgb(mut pixels: Vec<u8>, markers: &Markers<'_>, cancel: &Cancel) -> R
 
 fn decompress(bytes: &[u8], size: Size, eighths: u8, strict: bool) -> Result<Decoded, Complaint> {
     let mut turbo = Turbo::decompressor()?;
-    let scans = (MAX_SCANNED_PIXELS / size.area().max(1)).clamp(20, MAX_SCANS);
-    turbo.set(tj::TJPARAM_TJPARAM_STOPONWARNING, i32::from(strict))?;
-    turbo.set(tj::TJPARAM_TJPARAM_SCANLIMIT, scans as i32)?;
-    turbo.set(tj::TJPARAM_TJPARAM_MAXPIXELS, i32::try_from(size.area()).unwrap_or(i32::MAX))?;
-    turbo.set(tj::TJPARAM_TJPARAM_SAVEMARKERS, 0)?;
+    bound(&mut turbo, size, strict)?;
     forgive(turbo.read_header(bytes), strict)?;
 
     let format = match turbo.get(tj::TJPARAM_TJPARAM_COLORSPACE) as tj::TJCS {
@@ -148,6 +144,15 @@ fn decompress(bytes: &[u8], size: Size, eighths: u8, strict: bool) -> Result<Dec
     let mut pixels = vec![0; scaled.area() as usize * channels(format)];
     forgive(turbo.decompress(bytes, &mut pixels, eighths, format), strict)?;
     Ok(Decoded { size: scaled, format, pixels })
+}
+
+/// Bounds what TurboJPEG does with a file of this size; a strict run ends at the first warning.
+pub(in crate::engine) fn bound(turbo: &mut Turbo, size: Size, strict: bool) -> Result<(), Complaint> {
+    let scans = (MAX_SCANNED_PIXELS / size.area().max(1)).clamp(20, MAX_SCANS);
+    turbo.set(tj::TJPARAM_TJPARAM_STOPONWARNING, i32::from(strict))?;
+    turbo.set(tj::TJPARAM_TJPARAM_SCANLIMIT, scans as i32)?;
+    turbo.set(tj::TJPARAM_TJPARAM_MAXPIXELS, i32::try_from(size.area()).unwrap_or(i32::MAX))?;
+    turbo.set(tj::TJPARAM_TJPARAM_SAVEMARKERS, 0)
 }
 
 /// Outside a strict run a warning is no failure.

@@ -10,7 +10,7 @@ pub(in crate::engine) mod avif;
 #[path = "no_avif.rs"]
 pub(in crate::engine) mod avif;
 mod gif;
-mod jpeg;
+pub(in crate::engine) mod jpeg;
 pub(in crate::engine) mod jpeg_markers;
 mod jpeg_quality;
 pub(in crate::engine) mod png;

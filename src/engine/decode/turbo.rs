@@ -1,8 +1,10 @@
-//! TurboJPEG handles: the one place that owns `tj3*` instances, for the decoder and the encoder.
+//! TurboJPEG handles: the one place that owns `tj3*` instances, for the decoder, the encoder and turns without loss.
 
 use std::ffi::{CStr, c_int};
 
 use turbojpeg_sys as tj;
+
+use crate::geometry::{Rect, Size};
 
 /// What TurboJPEG said of a call that did not end well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,11 @@ impl Turbo {
     /// An instance that compresses.
     pub(in crate::engine) fn compressor() -> Result<Self, Complaint> {
         Self::new(tj::TJINIT_TJINIT_COMPRESS)
+    }
+
+    /// An instance that turns coefficients.
+    pub(in crate::engine) fn transformer() -> Result<Self, Complaint> {
+        Self::new(tj::TJINIT_TJINIT_TRANSFORM)
     }
 
     fn new(purpose: tj::TJINIT) -> Result<Self, Complaint> {
@@ -179,6 +186,42 @@ impl Turbo {
             )
         };
         self.check(code).map(|()| jpeg.to_vec())
+    }
+
+    /// Turns the coefficients of `jpeg`, and cuts `region` out of what is turned; `options` are those of `tjtransform`.
+    ///
+    /// Refuses what is not perfect where the options say so, and regions that do not begin between units.
+    pub(in crate::engine) fn transform(
+        &mut self,
+        jpeg: &[u8],
+        operation: tj::TJXOP,
+        region: Option<Rect>,
+        options: u32,
+    ) -> Result<Vec<u8>, Complaint> {
+        let crop = if region.is_some() { tj::TJXOPT_CROP } else { 0 };
+        let Rect { x, y, size } = region.unwrap_or(Rect { x: 0, y: 0, size: Size::new(0, 0) });
+        let transform = tj::tjtransform {
+            r: tj::tjregion { x: x as c_int, y: y as c_int, w: size.width as c_int, h: size.height as c_int },
+            op: operation as c_int,
+            options: (options | crop) as c_int,
+            data: std::ptr::null_mut(),
+            customFilter: None,
+        };
+        let mut turned = Buffer::default();
+        // SAFETY: `jpeg` and `transform` are live and only read, and one transform has one buffer. A null buffer makes the
+        // call allocate one, which it hands over.
+        let code = unsafe {
+            tj::tj3Transform(
+                self.0,
+                jpeg.as_ptr(),
+                jpeg.len() as tj::size_t,
+                1,
+                &raw mut turned.start,
+                &raw mut turned.length,
+                &raw const transform,
+            )
+        };
+        self.check(code).map(|()| turned.to_vec())
     }
 
     fn check(&self, code: c_int) -> Result<(), Complaint> {

@@ -74,10 +74,7 @@ fn check_size(size: Size) -> Result<(), Error> {
 
 fn finished(jpeg: Result<Vec<u8>, Complaint>, settings: &Settings) -> Result<Vec<u8>, Error> {
     let jpeg = jpeg.map_err(|complaint| unencodable(OutputFormat::Jpeg, complaint.text))?;
-    Ok(match &settings.metadata.exif {
-        Some(exif) if exif.len() <= MAX_EXIF_BYTES => with_exif(&jpeg, exif),
-        _ => jpeg,
-    })
+    Ok(with_exif(jpeg, settings))
 }
 
 /// A compressor for pictures of this layout, with everything set but the pixels.
@@ -104,10 +101,11 @@ fn compressor(layout: Layout, coarseness: u32, settings: &Settings) -> Result<Tu
     Ok(turbo)
 }
 
-/// Puts an APP1 segment behind the JFIF one, which the encoder writes first.
-fn with_exif(jpeg: &[u8], exif: &[u8]) -> Vec<u8> {
-    let at = match jpeg {
-        [_, _, 0xFF, 0xE0, high, low, ..] => 4 + usize::from(u16::from_be_bytes([*high, *low])),
+/// Puts the EXIF data, if there is any, as an APP1 segment behind the JFIF one, which the encoder writes first.
+pub(super) fn with_exif(jpeg: Vec<u8>, settings: &Settings) -> Vec<u8> {
+    let Some(exif) = settings.metadata.exif.as_ref().filter(|exif| exif.len() <= MAX_EXIF_BYTES) else { return jpeg };
+    let at = match jpeg[..] {
+        [_, _, 0xFF, 0xE0, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
         _ => 2,
     };
     let (before, after) = jpeg.split_at(at.min(jpeg.len()));

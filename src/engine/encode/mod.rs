@@ -7,6 +7,7 @@
 mod avif;
 mod gif;
 mod jpeg;
+pub mod jpeg_turn;
 mod palette;
 mod png;
 mod raster;

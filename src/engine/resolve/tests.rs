@@ -97,6 +97,61 @@ fn photographs_are_loaded_as_planes() {
     assert!(program("imageInfo", &header).expect("small").planes.is_none());
 }
 
+/// What keeps the quality and the numbers of a source of quality 80 is turned without loss.
+#[test]
+fn turns_alone_lose_nothing() {
+    let sampling = Sampling { size: Size::new(480, 320), progressive: false, gray: false, chroma: (2, 2) };
+    let header = Header {
+        sampling: Some(sampling),
+        jpeg_quality: Some(80),
+        ..photo(Size::new(480, 320), Some(Orientation::RightTop))
+    };
+    let profiled = Header { may_have_profile: true, ..header.clone() };
+    let gray = Header {
+        color_model: ColorModel::Gray,
+        sampling: Some(Sampling { gray: true, chroma: (1, 1), ..sampling }),
+        ..header.clone()
+    };
+    let gray_profiled = Header { may_have_profile: true, ..gray.clone() };
+    let cmyk = Header { color_model: ColorModel::Cmyk, sampling: None, ..header.clone() };
+    let coarse = Header { jpeg_quality: Some(70), ..header.clone() };
+    for (source, fops, lossless) in [
+        (&header, "imageMogr2/auto-orient/quality/80", true),
+        (&header, "imageMogr2/auto-orient/quality/100", true),
+        (&header, "imageMogr2/auto-orient/quality/80!", true),
+        (&header, "imageMogr2/auto-orient/quality/100!", false),
+        (&header, "imageMogr2/auto-orient/quality/79", false),
+        (&header, "imageMogr2/auto-orient/quality/ssim:90", false),
+        // Nothing said is 75.
+        (&header, "imageMogr2/auto-orient", false),
+        (&coarse, "imageMogr2/auto-orient", true),
+        (&coarse, "imageMogr2/rotate/270/interlace/1", true),
+        (&coarse, "imageView2/2/w/1000", true),
+        (&coarse, "imageView2/2/w/1000|imageInfo", true),
+        (&coarse, "imageMogr2/rotate/45", false),
+        (&coarse, "imageMogr2/auto-orient/thumbnail/100x", false),
+        (&coarse, "imageMogr2/auto-orient/sharpen/1", false),
+        (&coarse, "imageMogr2/auto-orient/format/webp", false),
+        (&coarse, "imageMogr2/auto-orient/size-limit/9k", false),
+        (&coarse, "imageMogr2/auto-orient/size-limit/9k!", true),
+        (&coarse, "imageMogr2/auto-orient|imageslim", false),
+        (&coarse, "imageMogr2/auto-orient|imageAve", false),
+        // A part may be encoded at 75, more than its source's 70, and is better left as it is.
+        (&coarse, "imageMogr2/crop/!256x256a32a16", true),
+        (&coarse, "imageMogr2/crop/!256x256a30a16", false),
+        (&coarse, "imageMogr2/crop/!256x256a32a16/quality/75!", false),
+        (&profiled, "imageMogr2/auto-orient/quality/80", true),
+        (&profiled, "imageMogr2/auto-orient/quality/80/strip", false),
+        (&header, "imageMogr2/auto-orient/quality/80/strip", true),
+        (&gray, "imageMogr2/auto-orient/quality/80", true),
+        (&gray_profiled, "imageMogr2/auto-orient/quality/80", false),
+        (&cmyk, "imageMogr2/auto-orient/quality/80", false),
+    ] {
+        let program = program(fops, source).expect(fops);
+        assert_eq!(program.lossless.is_some(), lossless, "{fops}");
+    }
+}
+
 #[test]
 fn output_settings_stay_in_force_until_changed() {
     use QualityTarget::Fixed;
