@@ -85,6 +85,42 @@ fn exif(orientation: u8) -> Vec<u8> {
     .concat()
 }
 
+/// A card in a format that holds EXIF data, with this orientation.
+pub(crate) fn with_orientation(card: &RgbImage, format: OutputFormat, orientation: u8) -> Vec<u8> {
+    let frame = Frame::new(Size::new(card.width(), card.height()), Layout::Rgb, card.as_raw().clone()).unwrap();
+    let metadata = Metadata { exif: Some(exif(orientation)), ..Metadata::default() };
+    encode::still(&frame, &Settings { metadata, ..settings(format, 90) }).unwrap()
+}
+
+/// A card as an uncompressed TIFF in one strip, with this orientation.
+pub(crate) fn oriented_tiff(card: &RgbImage, orientation: u8) -> Vec<u8> {
+    const SHORT: u16 = 3;
+    const LONG: u16 = 4;
+    let (width, height) = card.dimensions();
+    let behind = 8 + 2 + 10 * 12 + 4;
+    let fields: [(u16, u16, u32, u32); 10] = [
+        (0x0100, LONG, 1, width),
+        (0x0101, LONG, 1, height),
+        // Bits a sample stand behind the directory, the pixels behind those.
+        (0x0102, SHORT, 3, behind),
+        (0x0103, SHORT, 1, 1),
+        (0x0106, SHORT, 1, 2),
+        (0x0111, LONG, 1, behind + 6),
+        (0x0112, SHORT, 1, orientation.into()),
+        (0x0115, SHORT, 1, 3),
+        (0x0116, LONG, 1, height),
+        (0x0117, LONG, 1, width * height * 3),
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x0A\0".to_vec();
+    for (tag, kind, count, value) in fields {
+        file.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+        file.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    file.extend([0, 0, 0, 0, 8, 0, 8, 0, 8, 0]);
+    file.extend_from_slice(card.as_raw());
+    file
+}
+
 /// `jpeg` with an EXIF segment that says only this orientation (1–8).
 pub(crate) fn oriented(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let exif = [b"Exif\0\0".as_slice(), &exif(orientation)].concat();

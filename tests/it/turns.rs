@@ -1,12 +1,13 @@
-//! Turns of JPEG without loss.
+//! Orientations and turns: of every format that carries EXIF data, and of JPEG without loss.
 
 use image::RgbImage;
 use mogr::engine::image::Frame;
 use mogr::engine::op::rotate;
 use mogr::geometry::{Orientation, Size};
+use mogr::plan::output::OutputFormat;
 
 use crate::cards;
-use crate::server::{Server, frame};
+use crate::server::{Server, assert_near, frame};
 
 /// Colours, grain and edges, so that an encoder would lose something.
 fn grained(width: u32, height: u32) -> RgbImage {
@@ -79,4 +80,55 @@ async fn other_jpegs_are_turned_with_loss() {
         mogr::engine::op::crop::crop(frame, mogr::geometry::Rect { x: 2, y: 2, size: Size::new(44, 60) })
     };
     assert!(difference(&inner(part.pixels()), &inner(cut)) <= 4);
+}
+
+/// The corner colours of [`cards::quadrants`] after each orientation, clockwise from the top-left.
+fn corners(orientation: Orientation) -> [[u8; 3]; 4] {
+    let (r, g, b, y) = (cards::RED, cards::GREEN, cards::BLUE, cards::YELLOW);
+    match orientation {
+        Orientation::TopLeft => [r, g, y, b],
+        Orientation::TopRight => [g, r, b, y],
+        Orientation::BottomRight => [y, b, r, g],
+        Orientation::BottomLeft => [b, y, g, r],
+        Orientation::LeftTop => [r, b, y, g],
+        Orientation::RightTop => [b, r, g, y],
+        Orientation::RightBottom => [y, g, r, b],
+        Orientation::LeftBottom => [g, y, b, r],
+    }
+}
+
+#[tokio::test]
+async fn every_format_stands_upright() {
+    let card = cards::quadrants(96, 64);
+    let formats = [OutputFormat::Jpeg, OutputFormat::Png, OutputFormat::Webp, OutputFormat::Tiff, OutputFormat::Avif];
+    for format in formats.into_iter().filter(|format| format.is_built_in()) {
+        for orientation in Orientation::ALL {
+            let (name, value) = (format.name(), orientation as u8);
+            let file = match format {
+                OutputFormat::Tiff => cards::oriented_tiff(&card, value),
+                _ => cards::with_orientation(&card, format, value),
+            };
+            let server = Server::over(&[("card", &file)]).await;
+            let upright = orientation.display_size(Size::new(96, 64));
+            for fops in ["imageMogr2/auto-orient", "imageView2/2/w/1000", "imageMogr2/auto-orient/thumbnail/!50p"] {
+                let answer = server.get(&format!("/card?{fops}/format/png")).await;
+                let size =
+                    if fops.contains("50p") { Size::new(upright.width / 2, upright.height / 2) } else { upright };
+                let picture = answer.pixels();
+                assert_eq!(picture.size(), size, "{name} {value} {fops}");
+                let left = answer.image().orientation;
+                assert!(left.is_none_or(|left| left == Orientation::TopLeft), "{name} {value} {fops}: {left:?}");
+                let (right, bottom) = (size.width - 8, size.height - 8);
+                for (at, color) in
+                    [(8, 8), (right, 8), (right, bottom), (8, bottom)].into_iter().zip(corners(orientation))
+                {
+                    assert_near(&picture, at, color, 16);
+                }
+            }
+            // Where nobody asks for it, the picture stays as it is stored.
+            let stored = server.get("/card?imageMogr2/format/png").await.pixels();
+            assert_eq!(stored.size(), Size::new(96, 64), "{name} {value}");
+            assert_near(&stored, (8, 8), cards::RED, 16);
+        }
+    }
 }
