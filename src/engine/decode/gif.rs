@@ -55,6 +55,7 @@ pub(super) fn still(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Fr
 /// share: the background is transparent whatever colour the file names, and a disposal of "none" keeps.
 pub(super) struct Player<'a> {
     decoder: Decoder<Watched<'a>>,
+    cancel: Cancel,
     canvas: Frame,
     max_pixels: u64,
     /// What is to be done with the canvas before the next frame.
@@ -77,7 +78,7 @@ impl<'a> Player<'a> {
         let size = canvas_size(&decoder)?;
         limits.check_source(size)?;
         let canvas = Frame::filled(size, Layout::Rgba, [0; 4]);
-        Ok(Self { decoder, canvas, max_pixels: limits.source_pixels, undo: Undo::Nothing })
+        Ok(Self { decoder, cancel: cancel.clone(), canvas, max_pixels: limits.source_pixels, undo: Undo::Nothing })
     }
 
     /// GIF stores repetitions after the first play, and one play by saying nothing; 0 repetitions mean for ever.
@@ -110,7 +111,8 @@ impl<'a> Player<'a> {
             DisposalMethod::Previous => Undo::Restore(self.canvas.clone()),
         };
         let palette = self.decoder.palette().map_err(into_error)?;
-        draw(&mut self.canvas, area, &indices, size.width as usize, palette, transparent);
+        let drawing = Drawing { indices: &indices, width: size.width as usize, palette, transparent };
+        drawing.draw(&mut self.canvas, area, &self.cancel)?;
         Ok(Some((self.canvas.clone(), delay)))
     }
 
@@ -132,22 +134,37 @@ fn canvas_size<R: Read>(decoder: &Decoder<R>) -> Result<Size, Error> {
     if size.area() == 0 { Err(broken(Format::Gif, "its width or height is 0")) } else { Ok(size) }
 }
 
-/// Draws the visible part of a frame. Indices outside the palette show nothing.
-fn draw(canvas: &mut Frame, area: Rect, indices: &[u8], width: usize, palette: &[u8], transparent: Option<u8>) {
-    let stride = canvas.stride();
-    let visible = area.size.width as usize;
-    let rows = canvas.pixels_mut().chunks_exact_mut(stride).skip(area.y as usize).take(area.size.height as usize);
-    for (row, indices) in rows.zip(indices.chunks_exact(width)) {
-        let start = area.x as usize * 4;
-        for (pixel, index) in row[start..start + visible * 4].chunks_exact_mut(4).zip(indices) {
-            let at = 3 * usize::from(*index);
-            match palette.get(at..at + 3) {
-                Some(color) if transparent != Some(*index) => {
-                    pixel[..3].copy_from_slice(color);
-                    pixel[3] = 255;
-                }
-                _ => {}
+/// A frame's pixels. Indices outside the palette show nothing.
+struct Drawing<'a> {
+    indices: &'a [u8],
+    width: usize,
+    palette: &'a [u8],
+    transparent: Option<u8>,
+}
+
+impl Drawing<'_> {
+    /// Draws the visible part.
+    fn draw(&self, canvas: &mut Frame, area: Rect, cancel: &Cancel) -> Result<(), Error> {
+        let stride = canvas.stride();
+        let visible = area.x as usize * 4..(area.x + area.size.width) as usize * 4;
+        let rows = canvas.pixels_mut().chunks_exact_mut(stride).skip(area.y as usize).take(area.size.height as usize);
+        for (row, indices) in rows.zip(self.indices.chunks_exact(self.width)) {
+            cancel.check()?;
+            for (pixel, index) in row[visible.clone()].chunks_exact_mut(4).zip(indices) {
+                self.paint(pixel, *index);
             }
+        }
+        Ok(())
+    }
+
+    fn paint(&self, pixel: &mut [u8], index: u8) {
+        let at = 3 * usize::from(index);
+        match self.palette.get(at..at + 3) {
+            Some(color) if self.transparent != Some(index) => {
+                pixel[..3].copy_from_slice(color);
+                pixel[3] = 255;
+            }
+            _ => {}
         }
     }
 }

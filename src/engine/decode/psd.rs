@@ -10,6 +10,9 @@ use crate::engine::metadata::{self, Metadata};
 use crate::engine::{Error, color};
 use crate::geometry::Size;
 
+/// Pixels that are put together between two looks at the flag.
+const BATCH_PIXELS: usize = 1 << 16;
+
 const RESOURCE_RESOLUTION: u16 = 0x03ED;
 const RESOURCE_ICC: u16 = 0x040F;
 const RESOURCE_EXIF: u16 = 0x0422;
@@ -63,14 +66,13 @@ pub(super) fn still(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Fr
     let psd = Psd::open(bytes)?;
     limits.check_source(psd.size)?;
     let planes = psd.planes(cancel)?;
-    cancel.check()?;
     let colors = psd.colors();
-    let mut pixels = interleave(&planes[..colors]);
+    let mut pixels = interleave(&planes[..colors], cancel)?;
     let layout = match psd.mode {
         Mode::Gray => Layout::Gray,
         Mode::Rgb => Layout::Rgb,
         Mode::Indexed => {
-            pixels = psd.look_up(&pixels);
+            pixels = psd.look_up(&pixels, cancel)?;
             Layout::Rgb
         }
         Mode::Cmyk => {
@@ -80,7 +82,7 @@ pub(super) fn still(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Fr
             Layout::Rgb
         }
     };
-    psd.frame(layout, pixels, planes.get(colors))
+    psd.frame(layout, pixels, planes.get(colors), cancel)
 }
 
 /// The picture of a gray or RGB file with 16 bits a sample.
@@ -93,7 +95,7 @@ pub(super) fn still_deep(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Resu
     let planes = psd.planes(cancel)?;
     let colors = psd.colors();
     let layout = if psd.mode == Mode::Gray { Layout::Gray } else { Layout::Rgb };
-    psd.frame(layout, interleave(&planes[..colors]), planes.get(colors))
+    psd.frame(layout, interleave(&planes[..colors], cancel)?, planes.get(colors), cancel)
 }
 
 /// ICC profile, EXIF data and density from the image resources.
@@ -186,13 +188,19 @@ impl<'a> Psd<'a> {
     }
 
     /// The picture, made of its colours and of the plane behind them.
-    fn frame<S: Stored>(&self, layout: Layout, colors: Vec<S>, behind: Option<&Vec<S>>) -> Result<Frame<S>, Error> {
+    fn frame<S: Stored>(
+        &self,
+        layout: Layout,
+        colors: Vec<S>,
+        behind: Option<&Vec<S>>,
+        cancel: &Cancel,
+    ) -> Result<Frame<S>, Error> {
         let frame =
             Frame::of(self.size, layout, colors).ok_or_else(|| broken(Format::Psd, "its size has no meaning"))?;
-        Ok(match behind {
-            Some(alpha) if self.has_alpha() => with_alpha(frame, alpha),
-            _ => frame,
-        })
+        match behind {
+            Some(alpha) if self.has_alpha() => with_alpha(frame, alpha, cancel),
+            _ => Ok(frame),
+        }
     }
 
     /// Data of the image resource with this number.
@@ -270,9 +278,14 @@ impl<'a> Psd<'a> {
     }
 
     /// Palette colours; the palette is stored red first, then green, then blue.
-    fn look_up(&self, indices: &[u8]) -> Vec<u8> {
+    fn look_up(&self, indices: &[u8], cancel: &Cancel) -> Result<Vec<u8>, Error> {
         let color = |index: u8| [0, 256, 512].map(|plane| self.palette[plane + usize::from(index)]);
-        indices.iter().flat_map(|index| color(*index)).collect()
+        let mut pixels = Vec::with_capacity(indices.len() * 3);
+        for indices in indices.chunks(BATCH_PIXELS) {
+            cancel.check()?;
+            pixels.extend(indices.iter().flat_map(|index| color(*index)));
+        }
+        Ok(pixels)
     }
 }
 
@@ -333,32 +346,43 @@ fn unpack_bits(packed: &[u8], length: usize) -> Option<Vec<u8>> {
     (row.len() == length).then_some(row)
 }
 
-fn interleave<S: Sample>(planes: &[Vec<S>]) -> Vec<S> {
+fn interleave<S: Sample>(planes: &[Vec<S>], cancel: &Cancel) -> Result<Vec<S>, Error> {
     if let [plane] = planes {
-        return plane.clone();
+        return Ok(plane.clone());
     }
+    let count = planes.len();
     let mut pixels = vec![S::default(); planes.iter().map(Vec::len).sum()];
     for (channel, plane) in planes.iter().enumerate() {
-        for (pixel, sample) in pixels.chunks_exact_mut(planes.len()).zip(plane) {
-            pixel[channel] = *sample;
+        for (pixels, samples) in pixels.chunks_mut(BATCH_PIXELS * count).zip(plane.chunks(BATCH_PIXELS)) {
+            cancel.check()?;
+            for (pixel, sample) in pixels.chunks_exact_mut(count).zip(samples) {
+                pixel[channel] = *sample;
+            }
         }
     }
-    pixels
+    Ok(pixels)
 }
 
 /// Puts `alpha` on a frame whose colours Photoshop has blended with white, and takes the white out again.
-fn with_alpha<S: Stored>(frame: Frame<S>, alpha: &[S]) -> Frame<S> {
+fn with_alpha<S: Stored>(frame: Frame<S>, alpha: &[S], cancel: &Cancel) -> Result<Frame<S>, Error> {
     let mut frame = frame.into_layout(Layout::Rgba);
-    for (pixel, alpha) in frame.pixels_mut().chunks_exact_mut(4).zip(alpha) {
-        pixel[3] = *alpha;
-        if *alpha == S::default() {
-            continue;
-        }
-        for value in &mut pixel[..3] {
-            *value = value.without_white(*alpha);
+    for (pixels, alpha) in frame.pixels_mut().chunks_mut(BATCH_PIXELS * 4).zip(alpha.chunks(BATCH_PIXELS)) {
+        cancel.check()?;
+        for (pixel, alpha) in pixels.as_chunks_mut().0.iter_mut().zip(alpha) {
+            take_white_out(pixel, *alpha);
         }
     }
-    frame
+    Ok(frame)
+}
+
+fn take_white_out<S: Stored>(pixel: &mut [S; 4], alpha: S) {
+    pixel[3] = alpha;
+    if alpha == S::default() {
+        return;
+    }
+    for value in &mut pixel[..3] {
+        *value = value.without_white(alpha);
+    }
 }
 
 /// A cursor that answers `None` at the end.
