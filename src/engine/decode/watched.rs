@@ -20,6 +20,16 @@ impl<'a> Watched<'a> {
     pub(super) fn new(bytes: &'a [u8], cancel: &Cancel) -> Self {
         Self { bytes: Cursor::new(bytes), cancel: cancel.clone(), unwatched: 0 }
     }
+
+    /// Lets so many bytes be copied, at most a window. Some decoders read pixel by pixel, and would look for each.
+    fn allow(&mut self, length: usize) -> io::Result<()> {
+        if length > self.unwatched {
+            self.cancel.check().map_err(io::Error::other)?;
+            self.unwatched = WINDOW;
+        }
+        self.unwatched -= length;
+        Ok(())
+    }
 }
 
 impl BufRead for Watched<'_> {
@@ -35,16 +45,18 @@ impl BufRead for Watched<'_> {
 }
 
 impl Read for Watched<'_> {
-    /// Some decoders read pixel by pixel, and would look at the flag for each.
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        if self.unwatched == 0 {
-            self.cancel.check().map_err(io::Error::other)?;
-            self.unwatched = WINDOW;
+        let length = target.len().min(WINDOW);
+        self.allow(length)?;
+        self.bytes.read(&mut target[..length])
+    }
+
+    fn read_exact(&mut self, target: &mut [u8]) -> io::Result<()> {
+        for piece in target.chunks_mut(WINDOW) {
+            self.allow(piece.len())?;
+            self.bytes.read_exact(piece)?;
         }
-        let length = target.len().min(self.unwatched);
-        let read = self.bytes.read(&mut target[..length])?;
-        self.unwatched -= read;
-        Ok(read)
+        Ok(())
     }
 }
 
