@@ -11,12 +11,13 @@ use mogr::plan::Plan;
 
 use crate::server::photos;
 
-/// One cheap result of each kind of path: planes, pixels, a crop, another format, metadata.
-const FOPS: [&str; 6] = [
+/// One cheap result of each kind of path: planes, pixels, a crop, another format, coefficients, metadata.
+const FOPS: [&str; 7] = [
     "imageView2/2/w/64",
     "imageView2/1/w/40/h/90/format/webp",
     "imageMogr2/crop/!50x50a10a10/format/png",
     "imageMogr2/auto-orient/rotate/90/thumbnail/!30p/blur/3x2",
+    "imageMogr2/quality/100",
     "imageInfo",
     "exif",
 ];
