@@ -28,8 +28,12 @@ const STYLES_POLL: Duration = Duration::from_millis(500);
 
 /// Makes rustls usable: cloud stores and origins speak TLS through it. May be called more than once.
 pub fn install_tls() {
+    #[cfg(feature = "ring")]
+    let provider = rustls::crypto::ring::default_provider();
+    #[cfg(not(feature = "ring"))]
+    let provider = rustls_graviola::default_provider();
     // Fails only where a provider is installed already, which is what is wanted.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = provider.install_default();
 }
 
 /// Whether a style's pipeline is one; the text says what is wrong.

@@ -374,7 +374,7 @@ fn a_directory_is_a_bucket_for_every_host() {
 #[test]
 fn buckets_open_as_stores() {
     // Fails only where another test has installed it already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::app::install_tls();
     for (scheme, options) in [
         ("s3://photos", "options = { region = \"eu\", endpoint = \"http://h\", allow_http = \"true\" }"),
         ("memory:///", ""),

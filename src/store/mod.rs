@@ -9,6 +9,8 @@ pub mod guard;
 pub mod objects;
 pub mod origin;
 pub mod qetag;
+#[cfg(not(feature = "ring"))]
+mod signing;
 
 use std::collections::HashMap;
 use std::ops::Range;

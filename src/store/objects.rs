@@ -161,6 +161,10 @@ fn cloud_store(
             // Client settings come first: options such as `allow_http` refine them.
             let mut builder =
                 <$builder>::from_env().with_client_options(client).with_retry(retry).with_url(url.as_str());
+            #[cfg(not(feature = "ring"))]
+            {
+                builder = builder.with_crypto_provider(Arc::new(super::signing::Signing));
+            }
             for (name, value) in options {
                 builder = builder.with_config(name.parse()?, value);
             }

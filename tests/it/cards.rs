@@ -52,7 +52,7 @@ pub(crate) fn jpeg(card: &RgbImage, quality: u8) -> Vec<u8> {
     file(card, OutputFormat::Jpeg, quality)
 }
 
-/// A card as a lossy WebP.
+/// A card as a WebP, lossy where this build can.
 pub(crate) fn webp(card: &RgbImage) -> Vec<u8> {
     file(card, OutputFormat::Webp, 80)
 }
@@ -126,6 +126,15 @@ pub(crate) fn oriented(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let exif = [b"Exif\0\0".as_slice(), &exif(orientation)].concat();
     let length = (exif.len() as u16 + 2).to_be_bytes();
     [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
+}
+
+/// An animated WebP of five cards, or an example of 24 frames where this build makes none.
+pub(crate) fn moving_webp(width: u32, height: u32) -> Vec<u8> {
+    if cfg!(feature = "native") {
+        animation(width, height, 5, OutputFormat::Webp)
+    } else {
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos/spinner.webp")).unwrap()
+    }
 }
 
 /// An animation of `frames` cards in turning colours, 100 ms each.

@@ -236,7 +236,8 @@ async fn size_limits() {
     let server = server().await;
     let photo = std::fs::read(server.objects().join("photo.jpg")).unwrap();
     let free = server.get("/photo.jpg?imageMogr2/thumbnail/640x/quality/90!").await.body.len();
-    let bound = free * 2 / 3;
+    // jpeg-encoder's codes are fixed, which flat cards show most.
+    let bound = if cfg!(feature = "native") { free * 2 / 3 } else { free * 5 / 6 };
     let bounded = server.get(&format!("/photo.jpg?imageMogr2/quality/90!/size-limit/{bound}")).await;
     assert!(bounded.image().bytes <= bound as u64, "{} over {bound}", bounded.body.len());
     assert_eq!(server.get("/photo.jpg?imageMogr2/size-limit/1k").await.summary(), "jpeg 640x427");
@@ -266,7 +267,8 @@ async fn scores_are_reached_by_the_smallest_file() {
     let config = "[buckets.default]\nurl = \"{folder}\"\ndomains = [\"*\"]\n[cache]\nmemory_bytes = 1\n";
     let lake = std::fs::read(photos().join("lake.jpg")).unwrap();
     let server = Server::configured(config, "", &[("lake.jpg", &lake)]).await;
-    for format in ["jpg", "webp"] {
+    // Without libwebp, WebP is one of the formats that have no quality.
+    for format in if cfg!(feature = "native") { &["jpg", "webp"][..] } else { &["jpg"] } {
         let url = |rest: &str| format!("/lake.jpg?imageMogr2/thumbnail/240x/{rest}");
         let finished = server.get(&url("format/png")).await;
         let mut bytes = 0;

@@ -16,7 +16,8 @@ mod fop_metadata;
 mod fop_watermark;
 mod golden;
 mod hostile;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+// Its predictions are those for the codecs in C.
+#[cfg(all(target_os = "linux", target_env = "gnu", feature = "native"))]
 mod memory;
 mod mutations;
 mod photos;

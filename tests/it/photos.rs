@@ -44,6 +44,10 @@ async fn readme_urls_give_the_readme_pictures() {
     assert_eq!(pairs.len(), 10);
     for (url, picture) in pairs {
         let answer = server.get(&url).await;
+        if !cfg!(feature = "native") && answer.status == 400 {
+            assert!(answer.text().contains("without animated WebP"), "{url}");
+            continue;
+        }
         let header = answer.image();
         let path = format!("{REPOSITORY}/{picture}");
         if std::env::var_os("BLESS_GOLDEN").is_some() {
@@ -56,9 +60,11 @@ async fn readme_urls_give_the_readme_pictures() {
             (expected.format, expected.size, expected.frames),
             "{url}"
         );
-        // Other processors round filters differently before a lossy encoder; a wrong picture is far off.
+        // Other processors round filters differently before a lossy encoder, and builds without C store WebP without loss; a
+        // wrong picture is far off.
         let mean = difference(answer.pixels(), frame(&shown));
-        assert!(mean < 1.5, "{url} differs from {picture} by {mean:.2} in the mean");
+        let tolerance = if cfg!(feature = "native") { 1.5 } else { 2.5 };
+        assert!(mean < tolerance, "{url} differs from {picture} by {mean:.2} in the mean");
     }
 }
 

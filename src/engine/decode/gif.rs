@@ -169,7 +169,8 @@ impl Drawing<'_> {
     }
 }
 
-fn clear(canvas: &mut Frame, area: Rect) {
+/// Makes an area of an RGBA canvas transparent.
+pub(super) fn clear(canvas: &mut Frame, area: Rect) {
     let stride = canvas.stride();
     let (start, length) = (area.x as usize * 4, area.size.width as usize * 4);
     let rows = canvas.pixels_mut().chunks_exact_mut(stride).skip(area.y as usize).take(area.size.height as usize);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::tests::{all, card, decode, encoded, exif_with_orientation, gif_of, psd, settings, with_exif};
+use super::tests::{all, card, decode, encoded, exif_with_orientation, gif_of, moving, psd, settings, with_exif};
 use super::*;
 use crate::engine::encode::{self, Settings};
 use crate::engine::image::Layout;
@@ -129,7 +129,7 @@ fn truncated_files_are_broken() {
     files.push(("progressive".into(), encode::still(&rgb, &progressive).expect("a JPEG")));
     files.push(("lossless".into(), encode::still(&rgb, &lossless).expect("a WebP")));
     files.push(("psd".into(), psd(8, 3, &vec![vec![9; 1200]; 3], (40, 30), true, &[])));
-    for format in [OutputFormat::Gif, OutputFormat::Webp] {
+    for format in moving() {
         let mut writer = encode::animation(rgb.size(), 0, &settings(format)).expect("it moves");
         for layout in [Layout::Rgb, Layout::Gray, Layout::Rgba] {
             writer.push(&card(layout, 40, 30), Duration::from_millis(40)).expect("a frame");

@@ -1,9 +1,12 @@
-//! JPEG, by TurboJPEG: scaled decoding, gray, colour and CMYK.
+//! JPEG: headers, what is refused, and frames of the samples that a decoder gives.
+//!
+//! The decoder is TurboJPEG (`jpeg_turbo.rs`), or zune-jpeg (`jpeg_pure.rs`) in builds without the feature `native`.
 
-use turbojpeg_sys as tj;
-
-use super::jpeg_markers::{FrameHeader, Markers, has_end};
-use super::turbo::{Complaint, Turbo, channels};
+use super::jpeg_markers::{FrameHeader, Markers};
+#[cfg(not(feature = "native"))]
+use super::jpeg_pure::decompress;
+#[cfg(feature = "native")]
+use super::jpeg_turbo::decompress;
 use super::{broken, jpeg_quality, reduced, unsupported};
 use crate::engine::image::{ColorModel, Depth, Format, Frame, Header, Layout};
 use crate::engine::limits::{Cancel, Limits};
@@ -17,10 +20,6 @@ const MAX_SCANNED_PIXELS: u64 = 4_000_000_000;
 
 /// A block of 8 × 8 pixels takes at least one bit in Huffman coding, so a byte holds at most this many pixels.
 const MAX_PIXELS_PER_BYTE: u64 = 8 * 64;
-
-/// Warnings that leave the pixels right: stray bytes between segments, odd version numbers and flags.
-const HARMLESS: [&str; 3] =
-    ["extraneous bytes before marker", "unknown JFIF revision", "Unknown Adobe color transform"];
 
 pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
     let markers = Markers::read(bytes)?;
@@ -51,18 +50,9 @@ pub(super) fn still(bytes: &[u8], eighths: u8, limits: &Limits, cancel: &Cancel)
     limits.check_source(size)?;
     check_plausible(bytes, size)?;
     cancel.check()?;
-    match decompress(bytes, size, eighths, true) {
-        // The first run stops at the first warning. Where that one is harmless and the file has its end, a second run
-        // goes on over warnings; further ones cannot be told apart there.
-        Err(Complaint { warning: true, text })
-            if HARMLESS.iter().any(|harmless| text.contains(harmless)) && has_end(bytes, markers.scan) =>
-        {
-            decompress(bytes, size, eighths, false)
-        }
-        outcome => outcome,
-    }
-    .map_err(|complaint| broken(Format::Jpeg, complaint.text))
-    .and_then(|decoded| decoded.into_frame(&markers, cancel))
+    let source = Source { bytes, markers: &markers, size, scans: most_scans(size) };
+    let decoded = decompress(&source, eighths).map_err(|problem| broken(Format::Jpeg, problem))?;
+    decoded.into_frame(&markers, cancel)
 }
 
 /// Lossless, hierarchical, arithmetic and deep files are refused, as browsers do: TurboJPEG does not scale the first,
@@ -90,7 +80,7 @@ pub(in crate::engine) fn check_plausible(bytes: &[u8], size: Size) -> Result<(),
 }
 
 /// How the file's components are to be read, by the rules of libjpeg's `default_decompress_parms`.
-fn color_model(frame: FrameHeader, markers: &Markers<'_>) -> Result<ColorModel, Error> {
+pub(super) fn color_model(frame: FrameHeader, markers: &Markers<'_>) -> Result<ColorModel, Error> {
     match (frame.components, markers.adobe_transform) {
         (1, _) => Ok(ColorModel::Gray),
         (3, _) if markers.jfif => Ok(ColorModel::Ycbcr),
@@ -102,25 +92,46 @@ fn color_model(frame: FrameHeader, markers: &Markers<'_>) -> Result<ColorModel, 
     }
 }
 
-/// Pixels as TurboJPEG gives them.
-struct Decoded {
-    size: Size,
-    format: tj::TJPF,
-    pixels: Vec<u8>,
+/// A file whose header has been looked at.
+pub(super) struct Source<'a> {
+    /// The whole file.
+    pub(super) bytes: &'a [u8],
+    /// Its segments up to the first scan.
+    pub(super) markers: &'a Markers<'a>,
+    /// The size in its frame header.
+    pub(super) size: Size,
+    /// Most scans that it may have.
+    pub(super) scans: u32,
+}
+
+/// What the samples of a pixel are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Samples {
+    Gray,
+    Rgb,
+    /// As stored: Adobe's files have 255 for no ink.
+    Cmyk,
+}
+
+/// A picture as a decoder gives it.
+pub(super) struct Decoded {
+    pub(super) size: Size,
+    pub(super) samples: Samples,
+    pub(super) pixels: Vec<u8>,
 }
 
 impl Decoded {
     fn into_frame(self, markers: &Markers<'_>, cancel: &Cancel) -> Result<Frame, Error> {
-        let (layout, pixels) = match self.format {
-            tj::TJPF_TJPF_GRAY => (Layout::Gray, self.pixels),
-            tj::TJPF_TJPF_CMYK => (Layout::Rgb, cmyk_to_rgb(self.pixels, markers, cancel)?),
-            _ => (Layout::Rgb, self.pixels),
+        let (layout, pixels) = match self.samples {
+            Samples::Gray => (Layout::Gray, self.pixels),
+            Samples::Rgb => (Layout::Rgb, self.pixels),
+            Samples::Cmyk => (Layout::Rgb, cmyk_to_rgb(self.pixels, markers, cancel)?),
         };
         Frame::new(self.size, layout, pixels).ok_or_else(|| broken(Format::Jpeg, "its size changed while it was read"))
     }
 }
 
-/// libjpeg hands CMYK over as it is stored, and Adobe stores it inverted (255 is no ink).
+/// Decoders hand CMYK over as it is stored, and Adobe stores it inverted (255 is no ink).
 fn cmyk_to_rgb(mut pixels: Vec<u8>, markers: &Markers<'_>, cancel: &Cancel) -> Result<Vec<u8>, Error> {
     if markers.adobe_transform.is_some() {
         for value in &mut pixels {
@@ -130,35 +141,7 @@ fn cmyk_to_rgb(mut pixels: Vec<u8>, markers: &Markers<'_>, cancel: &Cancel) -> R
     color::cmyk_to_srgb(&pixels, markers.icc().as_deref(), cancel)
 }
 
-fn decompress(bytes: &[u8], size: Size, eighths: u8, strict: bool) -> Result<Decoded, Complaint> {
-    let mut turbo = Turbo::decompressor()?;
-    bound(&mut turbo, size, strict)?;
-    forgive(turbo.read_header(bytes), strict)?;
-
-    let format = match turbo.get(tj::TJPARAM_TJPARAM_COLORSPACE) as tj::TJCS {
-        tj::TJCS_TJCS_GRAY => tj::TJPF_TJPF_GRAY,
-        tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK => tj::TJPF_TJPF_CMYK,
-        _ => tj::TJPF_TJPF_RGB,
-    };
-    let scaled = super::scaled(size, eighths);
-    let mut pixels = vec![0; scaled.area() as usize * channels(format)];
-    forgive(turbo.decompress(bytes, &mut pixels, eighths, format), strict)?;
-    Ok(Decoded { size: scaled, format, pixels })
-}
-
-/// Bounds what TurboJPEG does with a file of this size; a strict run ends at the first warning.
-pub(in crate::engine) fn bound(turbo: &mut Turbo, size: Size, strict: bool) -> Result<(), Complaint> {
-    let scans = (MAX_SCANNED_PIXELS / size.area().max(1)).clamp(20, MAX_SCANS);
-    turbo.set(tj::TJPARAM_TJPARAM_STOPONWARNING, i32::from(strict))?;
-    turbo.set(tj::TJPARAM_TJPARAM_SCANLIMIT, scans as i32)?;
-    turbo.set(tj::TJPARAM_TJPARAM_MAXPIXELS, i32::try_from(size.area()).unwrap_or(i32::MAX))?;
-    turbo.set(tj::TJPARAM_TJPARAM_SAVEMARKERS, 0)
-}
-
-/// Outside a strict run a warning is no failure.
-fn forgive(outcome: Result<(), Complaint>, strict: bool) -> Result<(), Complaint> {
-    match outcome {
-        Err(complaint) if complaint.warning && !strict => Ok(()),
-        outcome => outcome,
-    }
+/// Most scans that a file of this size may have.
+pub(in crate::engine) fn most_scans(size: Size) -> u32 {
+    (MAX_SCANNED_PIXELS / size.area().max(1)).clamp(20, MAX_SCANS) as u32
 }

@@ -1,5 +1,7 @@
 //! Bytes to header, metadata and frames: one codec a file.
 //!
+//! JPEG and WebP have two each, one in C (feature `native`) and one in Rust, and a file for what holds for both.
+//!
 //! Formats are told by their first bytes, never by a name. Every decoder checks the size against [`Limits`] before it
 //! takes memory, ends broken data with [`Error::Broken`], and returns 8-bit pixels (16-bit ones where these are asked for) in
 //! the file's own orientation.
@@ -12,15 +14,24 @@ pub(in crate::engine) mod avif;
 mod gif;
 pub(in crate::engine) mod jpeg;
 pub(in crate::engine) mod jpeg_markers;
+#[cfg(any(test, not(feature = "native")))]
+mod jpeg_pure;
 mod jpeg_quality;
+#[cfg(feature = "native")]
+pub(in crate::engine) mod jpeg_turbo;
 pub(in crate::engine) mod png;
 pub(in crate::engine) mod psd;
 pub(in crate::engine) mod raster;
 pub(in crate::engine) mod reduced;
 pub(in crate::engine) mod riff;
+#[cfg(feature = "native")]
 pub(in crate::engine) mod turbo;
 mod watched;
 mod webp;
+#[cfg(feature = "native")]
+mod webp_native;
+#[cfg(any(test, not(feature = "native")))]
+mod webp_pure;
 
 #[cfg(all(test, feature = "avif"))]
 mod avif_tests;
@@ -28,6 +39,8 @@ mod avif_tests;
 mod deep_tests;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(all(test, feature = "native"))]
+mod pure_tests;
 #[cfg(test)]
 pub(in crate::engine) mod tests;
 

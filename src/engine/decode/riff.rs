@@ -8,12 +8,15 @@ const FLAG_EXIF: u8 = 0x08;
 const FLAG_ALPHA: u8 = 0x10;
 const FLAG_ICC: u8 = 0x20;
 
+/// What stands before the chunks: `RIFF`, a length, `WEBP`.
+pub(in crate::engine) const HEADER_BYTES: usize = 12;
+
 /// A chunk: its name and its data.
 pub(in crate::engine) type Chunk<'a> = ([u8; 4], &'a [u8]);
 
 /// The chunks of a WebP file; it ends with the file or at the first chunk that is cut short.
 pub(in crate::engine) fn chunks(webp: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
-    let mut rest = webp.get(12..).unwrap_or_default();
+    let mut rest = webp.get(HEADER_BYTES..).unwrap_or_default();
     std::iter::from_fn(move || {
         let (name, body) = rest.split_first_chunk::<4>()?;
         let (length, body) = body.split_first_chunk::<4>()?;
@@ -46,30 +49,33 @@ pub(in crate::engine) fn with_metadata(webp: Vec<u8>, size: Size, alpha: bool, m
     flags |= if chunk(&webp, b"ANIM").is_some() { FLAG_ANIMATION } else { 0 };
     flags |= if metadata.icc.is_some() { FLAG_ICC } else { 0 };
     flags |= if metadata.exif.is_some() { FLAG_EXIF } else { 0 };
-    let [w0, w1, w2, _] = (size.width - 1).to_le_bytes();
-    let [h0, h1, h2, _] = (size.height - 1).to_le_bytes();
-    let header = [flags, 0, 0, 0, w0, w1, w2, h0, h1, h2];
-
-    let mut body = b"WEBP".to_vec();
-    push(&mut body, *b"VP8X", &header);
-    if let Some(icc) = &metadata.icc {
-        push(&mut body, *b"ICCP", icc);
-    }
-    for (name, data) in chunks(&webp).filter(|(name, _)| !matches!(name, b"VP8X" | b"ICCP" | b"EXIF")) {
-        push(&mut body, name, data);
-    }
-    if let Some(exif) = &metadata.exif {
-        push(&mut body, *b"EXIF", exif);
-    }
-    let mut file = b"RIFF".to_vec();
-    file.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    file.append(&mut body);
-    file
+    let header = extended_header(flags, size);
+    let mut parts: Vec<Chunk<'_>> = vec![(*b"VP8X", &header)];
+    parts.extend(metadata.icc.as_deref().map(|icc| (*b"ICCP", icc)));
+    parts.extend(chunks(&webp).filter(|(name, _)| !matches!(name, b"VP8X" | b"ICCP" | b"EXIF")));
+    parts.extend(metadata.exif.as_deref().map(|exif| (*b"EXIF", exif)));
+    file(&parts)
 }
 
-fn push(body: &mut Vec<u8>, name: [u8; 4], data: &[u8]) {
-    body.extend_from_slice(&name);
-    body.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    body.extend_from_slice(data);
-    body.resize(body.len().next_multiple_of(2), 0);
+/// The data of VP8X.
+pub(in crate::engine) fn extended_header(flags: u8, size: Size) -> [u8; 10] {
+    let [w0, w1, w2, _] = (size.width - 1).to_le_bytes();
+    let [h0, h1, h2, _] = (size.height - 1).to_le_bytes();
+    [flags, 0, 0, 0, w0, w1, w2, h0, h1, h2]
+}
+
+/// A file of these chunks.
+pub(in crate::engine) fn file(chunks: &[Chunk<'_>]) -> Vec<u8> {
+    let length: usize = chunks.iter().map(|(_, data)| 8 + data.len().next_multiple_of(2)).sum();
+    let mut file = Vec::with_capacity(HEADER_BYTES + length);
+    file.extend_from_slice(b"RIFF");
+    file.extend_from_slice(&((length + 4) as u32).to_le_bytes());
+    file.extend_from_slice(b"WEBP");
+    for (name, data) in chunks {
+        file.extend_from_slice(name);
+        file.extend_from_slice(&(data.len() as u32).to_le_bytes());
+        file.extend_from_slice(data);
+        file.resize(file.len().next_multiple_of(2), 0);
+    }
+    file
 }

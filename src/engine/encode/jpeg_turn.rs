@@ -6,6 +6,7 @@ use super::Settings;
 use super::jpeg::with_exif;
 use crate::engine::decode::jpeg as decoder;
 use crate::engine::decode::jpeg_markers::Markers;
+use crate::engine::decode::jpeg_turbo;
 use crate::engine::decode::turbo::{Complaint, Turbo};
 use crate::engine::image::{Layout, Sampling};
 use crate::engine::view::View;
@@ -73,7 +74,7 @@ impl Turn {
 
     fn transform(&self, jpeg: &[u8], settings: &Settings) -> Result<Vec<u8>, Complaint> {
         let mut turbo = Turbo::transformer()?;
-        decoder::bound(&mut turbo, self.sampling.size, true)?;
+        jpeg_turbo::bound(&mut turbo, self.sampling.size, decoder::most_scans(self.sampling.size), true)?;
         let layout = if self.sampling.gray { Layout::Gray } else { Layout::Rgb };
         if let Some(icc) = settings.icc_for(layout) {
             turbo.set_icc(icc)?;

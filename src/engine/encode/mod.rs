@@ -7,13 +7,26 @@
 mod avif;
 mod gif;
 mod jpeg;
+#[cfg(not(feature = "native"))]
+mod jpeg_pure;
+#[cfg(feature = "native")]
+mod jpeg_turbo;
+#[cfg(feature = "native")]
+pub mod jpeg_turn;
+#[cfg(not(feature = "native"))]
+#[path = "no_jpeg_turn.rs"]
 pub mod jpeg_turn;
 mod palette;
 mod png;
 mod raster;
 pub(in crate::engine) mod score;
 pub mod search;
+#[cfg(feature = "native")]
 mod webp;
+#[cfg(not(feature = "native"))]
+#[path = "webp_pure.rs"]
+mod webp;
+mod webp_file;
 
 #[cfg(test)]
 mod tests;
@@ -112,7 +125,7 @@ pub fn still_deep(frame: &Frame<Deep>, settings: &Settings) -> Result<Vec<u8>, E
 pub fn chroma_coarseness(format: OutputFormat, quality: u8) -> Option<u32> {
     match format {
         OutputFormat::Jpeg => Some(jpeg::chroma_coarseness(quality)),
-        OutputFormat::Webp => Some(2),
+        OutputFormat::Webp => webp::CHROMA_COARSENESS,
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::engine::decode::tests::{card, decode, exif_with_orientation, settings};
+use crate::engine::decode::tests::{card, decode, exif_with_orientation, moving, settings};
 use crate::engine::decode::{self, probe};
 use crate::engine::image::ColorModel;
 use crate::engine::limits::Limits;
@@ -137,7 +137,7 @@ fn what_does_not_fit_is_refused() {
     for format in [OutputFormat::Jpeg, OutputFormat::Png, OutputFormat::Bmp, OutputFormat::Tiff, OutputFormat::Avif] {
         assert!(animation(Size::new(8, 8), 0, &settings(format)).is_err(), "{format:?}");
     }
-    for format in [OutputFormat::Gif, OutputFormat::Webp] {
+    for format in moving() {
         let mut writer = animation(Size::new(9, 8), 0, &settings(format)).expect("it moves");
         assert!(writer.push(&rgba, Duration::ZERO).is_err(), "{format:?}: another size");
         assert!(writer.finish().is_err(), "{format:?}: no frame");
@@ -223,7 +223,7 @@ fn animations_keep_frames_durations_and_loops() {
     // Colours that move, then a hole that opens: the canvas must be cleared for it.
     let frames =
         [card(Layout::Rgb, 24, 16), card(Layout::Gray, 24, 16), card(Layout::Rgba, 24, 16), card(Layout::Rgba, 24, 16)];
-    for format in [OutputFormat::Gif, OutputFormat::Webp] {
+    for format in moving() {
         for loops in [0, 1, 7] {
             let settings = Settings { lossless: true, ..settings(format) };
             let mut writer = animation(frames[0].size(), loops, &settings).expect("it moves");
@@ -334,6 +334,7 @@ fn profiles_are_embedded_where_they_fit() {
 }
 
 #[test]
+#[cfg(feature = "native")]
 fn animated_webp_keeps_metadata() {
     let kept = Metadata { icc: Some(display_p3()), exif: Some(exif_with_orientation(3)), density_dpi: None };
     let settings = Settings { metadata: kept.clone(), ..settings(OutputFormat::Webp) };
@@ -345,4 +346,16 @@ fn animated_webp_keeps_metadata() {
     let header = probe(&file).expect("our own file");
     assert_eq!((header.frames, header.has_alpha), (2, false));
     assert_eq!(metadata::read(&file, &header), kept);
+}
+
+#[test]
+#[cfg(not(feature = "native"))]
+fn without_libwebp_nothing_is_lost_and_nothing_moves() {
+    for quality in [1, 75] {
+        let frame = card(Layout::Rgba, 61, 47);
+        let file = still(&frame, &Settings { quality, ..settings(OutputFormat::Webp) }).expect("it fits");
+        assert_eq!(difference(&frame, &decode(&file).expect("our own file")), (0, 0.0), "{quality}");
+    }
+    let refused = animation(Size::new(8, 8), 0, &settings(OutputFormat::Webp)).err().expect("there is no such encoder");
+    assert!(refused.to_string().contains("native"), "{refused}");
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use libwebp_sys as webp;
 
-use super::{Effort, Settings, is_translucent, unencodable};
+use super::webp_file::{check_size, failed, fitting};
+use super::{Effort, Settings, is_translucent};
 use crate::engine::Error;
 use crate::engine::decode::riff;
 use crate::engine::image::{Frame, Layout};
@@ -14,10 +15,9 @@ use crate::engine::limits::Cancel;
 use crate::engine::metadata::Metadata;
 use crate::engine::planes::Planes;
 use crate::geometry::Size;
-use crate::plan::output::OutputFormat;
 
-/// The format's own limit of an edge.
-const MAX_EDGE: u32 = 16_383;
+/// How many times coarser than luma chroma is in lossy files.
+pub(super) const CHROMA_COARSENESS: Option<u32> = Some(2);
 
 /// Effort of the search, 0–6: at 2 files are 3 % larger than at 4 and take half the time (800 × 600).
 const METHOD_FAST: c_int = 2;
@@ -239,20 +239,4 @@ fn config(settings: &Settings) -> Result<webp::WebPConfig, Error> {
     config.quality = if settings.lossless { 75.0 } else { f32::from(settings.quality.clamp(1, 100)) };
     config.thread_level = 0;
     Ok(config)
-}
-
-fn fitting(settings: &Settings, layout: Layout) -> Metadata {
-    Metadata {
-        icc: settings.icc_for(layout).map(<[u8]>::to_vec),
-        exif: settings.metadata.exif.clone(),
-        density_dpi: None,
-    }
-}
-
-fn check_size(size: Size) -> Result<(), Error> {
-    if size.long() > MAX_EDGE { Err(failed(format_args!("{size} is over {MAX_EDGE} pixels"))) } else { Ok(()) }
-}
-
-fn failed(problem: impl std::fmt::Display) -> Error {
-    unencodable(OutputFormat::Webp, problem)
 }

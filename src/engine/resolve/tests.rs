@@ -63,13 +63,15 @@ fn photographs_are_loaded_as_planes() {
     let size = Size::new(4000, 3000);
     let sampling = Sampling { size, progressive: false, gray: false, chroma: (2, 2) };
     let header = Header { sampling: Some(sampling), ..photo(size, Some(Orientation::RightTop)) };
+    // Lossless WebP stores no planes.
+    let webp = if cfg!(feature = "native") { ([4, 4, 4], true) } else { ([4, 7, 7], false) };
     for (fops, eighths, is_all) in [
         ("imageView2/2/w/240", [1, 1, 1], true),
         ("imageView2/2/w/300", [1, 1, 1], true),
         ("imageView2/2/w/301", [2, 1, 1], true),
         ("imageView2/1/w/300/h/300", [1, 1, 1], true),
         ("imageView2/2/w/1200", [4, 4, 4], true),
-        ("imageView2/2/w/1200/format/webp", [4, 4, 4], true),
+        ("imageView2/2/w/1200/format/webp", webp.0, webp.1),
         ("imageView2/2/w/1200/format/png", [4, 7, 7], false),
         ("imageView2/2/w/1200/q/96!", [4, 7, 7], true),
         ("imageView2/2/w/5000", [8, 8, 8], true),
