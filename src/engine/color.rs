@@ -2,7 +2,7 @@
 
 use moxcms::{
     CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout as Channels, MatrixCoefficients,
-    RenderingIntent, Transform8BitExecutor, Transform16BitExecutor, TransformOptions,
+    RenderingIntent, Transform8BitExecutor, Transform16BitExecutor, TransformExecutor, TransformOptions,
 };
 use std::sync::Arc;
 
@@ -22,8 +22,11 @@ const BATCH_PIXELS: usize = 4096;
 /// [`Error::Cancelled`].
 pub fn to_srgb(frame: &mut Frame, icc: &[u8], cancel: &Cancel) -> Result<(), Error> {
     let channels = channels(frame.layout());
-    let Some(transform) = transform(icc, channels, channels) else { return Ok(()) };
     let width = frame.layout().channels();
+    let Some(transform) = transform(icc, channels, channels).filter(|transform| !leaves_colors(&**transform, width))
+    else {
+        return Ok(());
+    };
     let mut converted = vec![0; BATCH_PIXELS * width];
     for batch in frame.pixels_mut().chunks_mut(BATCH_PIXELS * width) {
         cancel.check()?;
@@ -33,6 +36,22 @@ pub fn to_srgb(frame: &mut Frame, icc: &[u8], cancel: &Cancel) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// Whether nothing is converted but for rounding, as by the many profiles that say sRGB: over colours in steps of 17, the
+/// same for each channel and apart.
+fn leaves_colors(transform: &dyn TransformExecutor<u8>, width: usize) -> bool {
+    let codes = || (0..=255).step_by(17);
+    let colors: Vec<u8> = match width {
+        1 => codes().collect(),
+        _ => codes()
+            .flat_map(|r| codes().flat_map(move |g| codes().map(move |b| [r, g, b, 255])))
+            .flat_map(|color| color.into_iter().take(width))
+            .collect(),
+    };
+    let mut converted = vec![0; colors.len()];
+    let is_done = transform.transform(&colors, &mut converted).is_ok();
+    is_done && colors.iter().zip(&converted).all(|(color, converted)| color.abs_diff(*converted) <= 1)
 }
 
 /// [`to_srgb`] with all 16 bits.
@@ -211,6 +230,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn srgb_stays_as_it_is() {
+        let icc = ColorProfile::new_srgb().encode().expect("a built-in profile");
+        let pixels: Vec<u8> = (0..=255).flat_map(|code| [code, 255 - code, code / 2]).collect();
+        let mut frame = Frame::new(Size::new(256, 1), Layout::Rgb, pixels.clone()).expect("a row");
+        to_srgb(&mut frame, &icc, &Cancel::default()).expect("nobody cancels");
+        assert_eq!(frame.pixels(), pixels);
     }
 
     #[test]
