@@ -231,12 +231,41 @@ impl Drop for Picture {
     }
 }
 
+/// libwebp's quality for the one asked for. The fast method spends some twentieth more bytes on a quality than libwebp's usual
+/// one, at a better score; a little less quality up to 90 leaves the bytes as they are wont to be.
+fn quality(settings: &Settings) -> f32 {
+    const EVEN: f32 = 0.98;
+    const FULL_FROM: f32 = 90.0;
+    let asked = f32::from(settings.quality.clamp(1, 100));
+    match settings.effort {
+        Effort::Small => asked,
+        Effort::Fast if asked <= FULL_FROM => asked * EVEN,
+        Effort::Fast => 100.0 - (100.0 - asked) * (100.0 - FULL_FROM * EVEN) / (100.0 - FULL_FROM),
+    }
+}
+
 fn config(settings: &Settings) -> Result<webp::WebPConfig, Error> {
     let mut config = webp::WebPConfig::new().map_err(|()| failed("the encoder does not start"))?;
     config.lossless = c_int::from(settings.lossless);
     config.method = if settings.effort == Effort::Small { METHOD_SMALL } else { METHOD_FAST };
     // For lossless pictures libwebp reads quality as effort.
-    config.quality = if settings.lossless { 75.0 } else { f32::from(settings.quality.clamp(1, 100)) };
+    config.quality = if settings.lossless { 75.0 } else { quality(settings) };
     config.thread_level = 0;
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::decode::tests::settings;
+    use crate::plan::output::OutputFormat;
+
+    #[test]
+    fn qualities_are_evened_out() {
+        for (asked, fast) in [(1, 0.98), (75, 73.5), (90, 88.2), (95, 94.1), (100, 100.0)] {
+            let of = |effort| quality(&Settings { quality: asked, effort, ..settings(OutputFormat::Webp) });
+            assert!((of(Effort::Fast) - fast).abs() < 1e-3, "{asked} became {}", of(Effort::Fast));
+            assert!((of(Effort::Small) - f32::from(asked)).abs() < 1e-3);
+        }
+    }
 }
