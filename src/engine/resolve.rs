@@ -446,7 +446,8 @@ impl<'a> Resolver<'a> {
             background: self.background.filter(|color| color.is_opaque()).unwrap_or(Color::WHITE),
             keep: self.keep,
             size_limit: self.size_limit,
-            slim: self.slim,
+            // What follows it works on another picture than the source.
+            slim: self.slim.map(|slim| Slim { of_source: slim.of_source && self.first, ..slim }),
         }
     }
 }

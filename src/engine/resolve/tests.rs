@@ -47,6 +47,17 @@ fn programs() {
 }
 
 #[test]
+fn only_a_picture_that_is_nothing_but_slimmed_may_stay_the_source() {
+    let header = photo(Size::new(4000, 3000), None);
+    for (fops, of_source) in
+        [("imageslim", true), ("imageslim|imageMogr2/rotate/90", false), ("imageMogr2/rotate/90|imageslim", false)]
+    {
+        let Answer::Image(output) = program(fops, &header).expect(fops).answer else { panic!("{fops}: a picture") };
+        assert_eq!(output.slim.map(|slim| slim.of_source), Some(of_source), "{fops}");
+    }
+}
+
+#[test]
 fn the_best_speed_decodes_everything() {
     let plan = Plan::parse("imageView2/2/w/240").expect("a plan");
     let header = photo(Size::new(4000, 3000), None);
