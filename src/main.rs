@@ -1,5 +1,7 @@
 //! The `mogr` command: arguments, logging, runtime; then [`mogr::app`] or [`mogr::cli`].
 
+mod allocator;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -135,6 +137,7 @@ enum StyleCommand {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_few_arenas();
     match run(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {
