@@ -105,8 +105,7 @@ mod tests {
     fn steps_do_what_their_namesakes_do() {
         let canvas = Size::new(60, 50);
         let glass = Color { rgba: [10, 200, 30, 128] };
-        // Largest difference, in steps of 8 bits: of the rounding before the last, doubled by sharpening. With 8 bits the
-        // library also rounds colours that are weighed by alpha.
+        // Largest difference, in steps of 8 bits: of the rounding before the last, doubled by sharpening.
         let rows = [
             (DeepStep::Turn(Orientation::LeftTop), 0.0),
             (DeepStep::Crop(Rect { x: 3, y: 2, size: Size::new(20, 11) }), 0.0),
@@ -117,10 +116,13 @@ mod tests {
             (DeepStep::Blur { radius_px: 6, sigma_px: 2.0 }, 0.6),
             (DeepStep::Sharpen, 0.6),
             (DeepStep::RoundCorners { radius_x: 12, radius_y: 9 }, 0.6),
-            (DeepStep::Resize(Size::new(17, 13)), 2.6),
+            (DeepStep::Resize(Size::new(17, 13)), 1.6),
         ];
         for (step, tolerance) in rows {
             for layout in [Layout::Gray, Layout::Rgb, Layout::Rgba] {
+                // With 8 bits the library also rounds colours that are weighed by alpha, of a third here at least.
+                let is_weighed = layout == Layout::Rgba && matches!(step, DeepStep::Resize(_));
+                let tolerance = if is_weighed { 3.0 * tolerance } else { tolerance };
                 let shallow = card(layout);
                 let widened = shallow.pixels().iter().map(|code| [*code; 2]).collect();
                 let deep = Frame::of(shallow.size(), layout, widened).expect("a card");

@@ -62,6 +62,7 @@ fn decoders_stop_on_their_way() {
         let expected = match name {
             // One call of a library each.
             "jpg" | "avif" => 2,
+            _ if name.contains("webp") && !cfg!(feature = "native") => 2,
             "png" => 2 + 20,
             _ => 2 + 2,
         };
@@ -81,7 +82,10 @@ fn layered_files_stop_between_rows() {
 
 #[test]
 fn animations_stop_between_frames() {
-    for format in [OutputFormat::Gif, OutputFormat::Webp] {
+    // Only libwebp writes WebP that moves.
+    let formats: &[_] =
+        if cfg!(feature = "native") { &[OutputFormat::Gif, OutputFormat::Webp] } else { &[OutputFormat::Gif] };
+    for &format in formats {
         let mut writer = encode::animation(Size::new(40, 30), 0, &settings(format)).expect("it moves");
         for layout in [Layout::Rgb, Layout::Gray, Layout::Rgba] {
             writer.push(&card(layout, 40, 30), Duration::from_millis(100)).expect("it fits");
