@@ -23,7 +23,7 @@ use crate::store::{self, Bucket, Buckets, Meta, Remote};
 use crate::workers::{self, Workers};
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
-const ENGINE_REVISION: &str = "3";
+const ENGINE_REVISION: &str = "4";
 
 /// Results whose searched quality is remembered: some 100 bytes each.
 const REMEMBERED_QUALITIES: u64 = 100_000;

@@ -84,9 +84,10 @@ impl Axis {
         (self.first[index] as usize, &self.weights[index * self.taps..(index + 1) * self.taps])
     }
 
-    /// Most scaled samples that one source sample takes part in.
+    /// Most scaled samples that wait for source samples at one time, where these come in groups: a scaled sample whose
+    /// last source sample went in may stand until the group is full.
     fn overlap(&self) -> usize {
-        let end = |at: usize| self.first[at] as usize + self.taps;
+        let end = |at: usize| self.first[at] as usize + self.taps + GROUP - 1;
         let mut oldest = 0;
         let mut most = 0;
         for at in 0..self.len() {
@@ -104,13 +105,13 @@ pub(in crate::engine) fn scratch_bytes(source: Size, target: Size, channels: u64
     let axis = |source: u32, target: u32| {
         let stretch = (f64::from(source) / f64::from(target)).max(1.0);
         let taps = (2.0 * LOBES * stretch + 1.0).min(f64::from(source));
-        (taps, taps * f64::from(target) / f64::from(source) + 1.0)
+        (taps, (taps + GROUP as f64) * f64::from(target) / f64::from(source) + 1.0)
     };
     let (columns, _) = axis(source.width, target.width);
     let (rows, overlap) = axis(source.height, target.height);
     let weights = columns * f64::from(target.width) + rows * f64::from(target.height);
     // A group of rows as numbers, unfinished sums, and a batch that is turned.
-    let lines = 2.0 * GROUP as f64 + overlap + 2.0 * BATCH as f64;
+    let lines = GROUP as f64 + overlap + 2.0 * BATCH as f64;
     let numbers = f64::from(source.width) * channels as f64 * lines + weights;
     (numbers * size_of::<f32>() as f64) as u64
 }
@@ -207,7 +208,7 @@ pub(in crate::engine) struct Resampler {
 impl Resampler {
     pub(in crate::engine) fn new(columns: Axis, rows: Axis, samples: Samples, curve: &'static Curve) -> Self {
         let width = columns.needed().len() * samples.count();
-        let slots = rows.overlap() + BATCH + GROUP;
+        let slots = rows.overlap() + BATCH;
         Self {
             width,
             group: vec![0.0; width * GROUP],
@@ -432,5 +433,67 @@ fn add_rows(sums: &mut [f32], group: &[f32], weights: [f32; GROUP]) {
 fn add(sums: &mut [f32], row: &[f32], weight: f32) {
     for (sum, number) in sums.iter_mut().zip(row) {
         *sum += number * weight;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::light::Light;
+
+    /// Codes of a plane that changes in all directions.
+    fn plane(width: usize, height: usize) -> Vec<u8> {
+        (0..width * height).map(|at| ((at % width * 37) ^ (at / width * 91)) as u8).collect()
+    }
+
+    fn scaled(plane: &[u8], (width, height): (usize, usize), target: (u32, u32)) -> Vec<u8> {
+        let axis = |from: usize, to: u32| Axis::new(0..from, (0.0, from as f64), to);
+        let (columns, rows) = (axis(width, target.0), axis(height, target.1));
+        let mut resampler = Resampler::new(columns, rows, Samples::One, Light::Gamma.curve());
+        for (index, row) in plane.chunks_exact(width).enumerate() {
+            if resampler.next_row() == Some(index) {
+                resampler.push(&row[resampler.columns_needed()]);
+            }
+        }
+        resampler.finish()
+    }
+
+    /// The definition: each sample a sum over all that its kernel reaches, in double precision.
+    fn plain(plane: &[u8], (width, height): (usize, usize), (columns, rows): (u32, u32)) -> Vec<f64> {
+        let weights = |from: usize, to: u32, at: u32| {
+            let step = from as f64 / f64::from(to);
+            let stretch = step.max(1.0);
+            let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI) };
+            let lanczos = |x: f64| if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 };
+            let weights: Vec<f64> =
+                (0..from).map(|tap| lanczos((tap as f64 + 0.5 - (f64::from(at) + 0.5) * step) / stretch)).collect();
+            let sum: f64 = weights.iter().sum();
+            weights.into_iter().map(move |weight| weight / sum).collect::<Vec<_>>()
+        };
+        let across: Vec<Vec<f64>> = (0..columns).map(|at| weights(width, columns, at)).collect();
+        let down: Vec<Vec<f64>> = (0..rows).map(|at| weights(height, rows, at)).collect();
+        let sample = |down: &[f64], across: &[f64]| -> f64 {
+            let row = |row: &[u8]| row.iter().zip(across).map(|(code, weight)| f64::from(*code) * weight).sum::<f64>();
+            plane.chunks_exact(width).zip(down).map(|(samples, weight)| row(samples) * weight).sum()
+        };
+        down.iter().flat_map(|down| across.iter().map(move |across| sample(down, across))).collect()
+    }
+
+    /// Chroma may become larger where luma does not: up to four times in files that store every fourth sample.
+    #[test]
+    fn it_is_the_plain_sum_at_every_ratio() {
+        let targets = [(41, 53), (30, 40), (13, 17), (5, 3), (1, 1), (41, 105), (60, 106), (90, 211)];
+        let mut cases: Vec<_> = targets.into_iter().map(|target| ((41, 53), target)).collect();
+        for height in [1, 2, 7, 14, 26, 31, 58] {
+            cases.extend((0..9).map(|more| ((5, height), (5, 4 * height as u32 + 3 - more * height as u32 / 4))));
+        }
+        for (size, target) in cases {
+            let plane = plane(size.0, size.1);
+            let (found, expected) = (scaled(&plane, size, target), plain(&plane, size, target));
+            for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                let far = (f64::from(*found) - expected.clamp(0.0, 255.0)).abs();
+                assert!(far < 0.51, "{size:?} to {target:?} at {at}: {found} for {expected}");
+            }
+        }
     }
 }
