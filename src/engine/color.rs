@@ -21,12 +21,8 @@ const BATCH_PIXELS: usize = 4096;
 /// # Errors
 /// [`Error::Cancelled`].
 pub fn to_srgb(frame: &mut Frame, icc: &[u8], cancel: &Cancel) -> Result<(), Error> {
-    let channels = channels(frame.layout());
     let width = frame.layout().channels();
-    let Some(transform) = transform(icc, channels, channels).filter(|transform| !leaves_colors(&**transform, width))
-    else {
-        return Ok(());
-    };
+    let Some(transform) = conversion(icc, frame.layout()) else { return Ok(()) };
     let mut converted = vec![0; BATCH_PIXELS * width];
     for batch in frame.pixels_mut().chunks_mut(BATCH_PIXELS * width) {
         cancel.check()?;
@@ -36,6 +32,12 @@ pub fn to_srgb(frame: &mut Frame, icc: &[u8], cancel: &Cancel) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// The transform from `icc` to sRGB for pixels of `layout`; `None` where the profile cannot serve or means sRGB anyway.
+fn conversion(icc: &[u8], layout: Layout) -> Option<Arc<Transform8BitExecutor>> {
+    let channels = channels(layout);
+    transform(icc, channels, channels).filter(|transform| !leaves_colors(&**transform, layout.channels()))
 }
 
 /// Whether nothing is converted but for rounding, as by the many profiles that say sRGB: over colours in steps of 17, the
@@ -59,8 +61,10 @@ fn leaves_colors(transform: &dyn TransformExecutor<u8>, width: usize) -> bool {
 /// # Errors
 /// [`Error::Cancelled`].
 pub fn deep_to_srgb(frame: &mut Frame<Deep>, icc: &[u8], cancel: &Cancel) -> Result<(), Error> {
-    let channels = channels(frame.layout());
-    let Some(transform) = deep_transform(icc, channels) else { return Ok(()) };
+    if conversion(icc, frame.layout()).is_none() {
+        return Ok(());
+    }
+    let Some(transform) = deep_transform(icc, channels(frame.layout())) else { return Ok(()) };
     let width = frame.layout().channels();
     let mut numbers = Vec::with_capacity(BATCH_PIXELS * width);
     let mut converted = vec![0; BATCH_PIXELS * width];
@@ -239,6 +243,12 @@ mod tests {
         let mut frame = Frame::new(Size::new(256, 1), Layout::Rgb, pixels.clone()).expect("a row");
         to_srgb(&mut frame, &icc, &Cancel::default()).expect("nobody cancels");
         assert_eq!(frame.pixels(), pixels);
+
+        let deep: Vec<Deep> =
+            (0..=255).flat_map(|code: u16| [code * 257, 65_535 - code, code]).map(u16::to_be_bytes).collect();
+        let mut frame = Frame::of(Size::new(256, 1), Layout::Rgb, deep.clone()).expect("a row");
+        deep_to_srgb(&mut frame, &icc, &Cancel::default()).expect("nobody cancels");
+        assert_eq!(frame.pixels(), deep);
     }
 
     #[test]

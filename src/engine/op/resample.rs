@@ -463,7 +463,8 @@ mod tests {
         let weights = |from: usize, to: u32, at: u32| {
             let step = from as f64 / f64::from(to);
             let stretch = step.max(1.0);
-            let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI) };
+            let sinc =
+                |x: f64| if x == 0.0 { 1.0 } else { (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI) };
             let lanczos = |x: f64| if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 };
             let weights: Vec<f64> =
                 (0..from).map(|tap| lanczos((tap as f64 + 0.5 - (f64::from(at) + 0.5) * step) / stretch)).collect();

@@ -26,8 +26,11 @@ pub fn resize(frame: Frame, size: Size, light: Light, cancel: &Cancel) -> Result
     }
 }
 
-/// In other numbers than those that are stored, row by row.
-fn resize_rows(frame: &Frame, size: Size, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
+/// Scales `frame` row by row in the numbers of `light`, whatever the picture.
+///
+/// # Errors
+/// [`Error::Cancelled`].
+pub(in crate::engine) fn resize_rows(frame: &Frame, size: Size, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
     let samples = match frame.layout() {
         Layout::Gray => Samples::One,
         Layout::Rgb => Samples::Three,
