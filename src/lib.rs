@@ -4,6 +4,7 @@
 //!
 //! - [`app`] wires [`config`] to listeners; [`cli`] is what the other commands do.
 //! - [`http`] turns requests into answers: bucket, key, plan; conditions, ranges, errors.
+//! - [`jobs`] keeps what takes long until it is done and its owner knows.
 //! - [`transform`] is the use case: name a result, answer it from the [`cache`] or compute it.
 //! - [`store`] reads and writes objects; [`auth`] checks signatures.
 //! - [`engine`] makes bytes of bytes: headers, programs, pixels. It knows no request, no store and no clock.
@@ -38,6 +39,7 @@ pub mod engine;
 pub mod error;
 pub mod geometry;
 pub mod http;
+pub mod jobs;
 pub mod plan;
 pub mod settings;
 pub mod store;

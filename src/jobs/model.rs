@@ -1,0 +1,418 @@
+//! What a job is, for every API alike: the words that the adapters translate into and out of.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// Names a job: 24 hexadecimal digits, the first eight of which are its second since 1970. The rest is random, so that who
+/// does not know a job's name cannot guess it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JobId(String);
+
+impl JobId {
+    /// A new name.
+    pub fn new(now: SystemTime) -> Self {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&((millis(now) / 1000) as u32).to_be_bytes());
+        getrandom::fill(&mut bytes[4..]).expect("the system has random numbers");
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The name that `text` is; `None` where it cannot be one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 24 && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Milliseconds since 1970, as times are stored.
+pub(crate) fn millis(time: SystemTime) -> i64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// The time of [`millis`].
+pub(crate) fn time(millis: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis.max(0) as u64)
+}
+
+/// Gives an enum without fields its names in the database and in answers.
+macro_rules! named {
+    ($(#[$of:meta])* $type:ident { $($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
+        $(#[$of])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $type { $($(#[$doc])* $variant),+ }
+
+        impl $type {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Its name in the database and in answers.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// The one of that name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|it| it.name() == name)
+            }
+        }
+    };
+}
+
+named! {
+    /// The API that a job came in by; it is spelled in that API's words when its owner is told.
+    Api {
+        /// Qiniu's pfop, and its uploads.
+        Qiniu = "qiniu",
+        /// Tencent CI.
+        Tencent = "tencent",
+        /// Blitline.
+        Blitline = "blitline",
+        /// DLCS.
+        Dlcs = "dlcs",
+        /// Altizure.
+        Altizure = "altizure",
+    }
+}
+
+named! {
+    /// Where a job stands. Waiting → running → one of the others; a waiting one may be cancelled, and a running one whose
+    /// worker died waits again.
+    State {
+        /// Accepted; a worker will take it.
+        Waiting = "waiting",
+        /// A worker holds it.
+        Running = "running",
+        /// Every output is done.
+        Succeeded = "succeeded",
+        /// An output failed.
+        Failed = "failed",
+        /// Its owner stopped it.
+        Cancelled = "cancelled",
+    }
+}
+
+impl State {
+    /// Whether nothing will change any more.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Running)
+    }
+}
+
+/// What is worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// An object.
+    Object {
+        /// Its bucket.
+        bucket: String,
+        /// Its key.
+        key: String,
+    },
+    /// Whatever a URL names.
+    Url(String),
+}
+
+/// Where a result goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// Beside the source, under a key made of command and source (Qiniu 7.4).
+    Derived,
+    /// An object.
+    Object {
+        /// Its bucket.
+        bucket: String,
+        /// Its key.
+        key: String,
+    },
+    /// An object whose key is known once the result is: `$(etag)` and others (Qiniu 4.12).
+    Template {
+        /// Its bucket.
+        bucket: String,
+        /// The template.
+        template: String,
+    },
+}
+
+/// One result that is asked for: a path through the tree of operations, from the source to a save point. Paths that begin
+/// alike share the work of what they have in common, so that a set of paths is a tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputSpec {
+    /// As the caller wrote it, for answers.
+    pub command: String,
+    /// The operators, as text, without where the result goes.
+    pub pipeline: String,
+    /// Where the result goes.
+    pub destination: Destination,
+    /// The caller's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Whom to tell when a job has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// Where to.
+    pub url: String,
+}
+
+/// A job as it is submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// What is worked on.
+    pub source: Source,
+    /// What is made of it, in the caller's order.
+    pub outputs: Vec<OutputSpec>,
+    /// Whom to tell.
+    pub notify: Option<Notify>,
+    /// Whether results that exist are made again.
+    pub force: bool,
+    /// The caller's own text, returned as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<String>,
+    /// The request that submitted it, for support.
+    #[serde(default)]
+    pub request_id: String,
+}
+
+/// Where and for whom jobs are queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submission {
+    /// The API they came in by.
+    pub api: Api,
+    /// The access key that they belong to.
+    pub owner: String,
+    /// The queue.
+    pub queue: String,
+    /// Higher runs first within a queue.
+    pub priority: i32,
+    /// The jobs, accepted together or not at all.
+    pub jobs: Vec<JobSpec>,
+    /// Whether they are counted together as a batch.
+    pub is_batch: bool,
+}
+
+/// How an output ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is stored.
+    Stored(Stored),
+    /// It is data, and no object.
+    Data(String),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// A result that is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// The vendor's hash of its bytes.
+    pub hash: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its media type.
+    pub media_type: String,
+    /// Its width and height, where it is a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<(u32, u32)>,
+    /// Whether it was there already.
+    #[serde(default)]
+    pub existed: bool,
+}
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A text that is safe for the owner.
+    pub message: String,
+    /// The operator that failed, counted from 0, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<usize>,
+}
+
+/// A job as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// The API it came in by.
+    pub api: Api,
+    /// The access key that it belongs to.
+    pub owner: String,
+    /// Its queue.
+    pub queue: String,
+    /// The batch it came with.
+    pub batch: Option<i64>,
+    /// Higher runs first within a queue.
+    pub priority: i32,
+    /// Where it stands.
+    pub state: State,
+    /// What was asked.
+    pub spec: JobSpec,
+    /// How each output ended, in the order of the specification; `None` while it has not.
+    pub outcomes: Vec<Option<Outcome>>,
+    /// How often a worker took it.
+    pub attempt: i32,
+    /// How far the running output is, in thousandths.
+    pub progress: i32,
+    /// Whether its owner asked it to stop.
+    pub cancel_requested: bool,
+    /// When it was accepted.
+    pub created: SystemTime,
+    /// When a worker first took it.
+    pub started: Option<SystemTime>,
+    /// When it ended.
+    pub finished: Option<SystemTime>,
+    /// Whether its owner could not be told: every attempt failed.
+    pub is_notify_dead: bool,
+}
+
+/// A worker's hold on a job, until the lease ends.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The job.
+    pub job: Job,
+    /// Which attempt this is: results of an earlier one are refused.
+    pub attempt: i32,
+}
+
+/// What a worker learns when it renews its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It still holds the job.
+    Held,
+    /// It holds the job, and the owner asked it to stop.
+    CancelRequested,
+    /// Another worker has the job, or it has ended.
+    Lost,
+}
+
+/// What becomes of a claimed job when its worker lets it go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// All outputs have ended: it succeeded, or failed where one of them did.
+    Done,
+    /// The owner stopped it.
+    Cancelled,
+    /// A failure that may pass: it waits again for at least this long.
+    Retry(Duration),
+}
+
+/// A message to an owner, recorded apart from its job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// Its number.
+    pub id: i64,
+    /// The job that ended.
+    pub job: JobId,
+    /// Where to.
+    pub url: String,
+    /// Where it stands.
+    pub state: NotificationState,
+    /// How often it was sent.
+    pub attempts: i32,
+    /// When it is sent next.
+    pub next: SystemTime,
+    /// When the job ended.
+    pub created: SystemTime,
+    /// What came of the last attempt.
+    pub last_problem: Option<String>,
+}
+
+named! {
+    /// Where a notification stands.
+    NotificationState {
+        /// It will be sent.
+        Pending = "pending",
+        /// The receiver has it.
+        Delivered = "delivered",
+        /// Every attempt failed.
+        Dead = "dead",
+    }
+}
+
+/// How a queue works off its jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QueueSettings {
+    /// Its name.
+    pub name: String,
+    /// Queues of a higher one come first.
+    pub priority: i32,
+    /// Whether its waiting jobs are held.
+    pub paused: bool,
+    /// Most jobs that run at once, on all nodes; `None` without limit.
+    pub max_running: Option<i32>,
+    /// Most jobs that wait; `None` without limit.
+    pub max_waiting: Option<i32>,
+}
+
+/// A queue and what is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QueueStatus {
+    /// Its settings.
+    pub settings: QueueSettings,
+    /// Jobs that wait.
+    pub waiting: i64,
+    /// Jobs that run.
+    pub running: i64,
+}
+
+/// Which jobs are listed: those that match everything that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this owner.
+    pub owner: Option<String>,
+    /// That came in by this API.
+    pub api: Option<Api>,
+    /// In this queue.
+    pub queue: Option<String>,
+    /// In this state.
+    pub state: Option<State>,
+    /// Of this batch.
+    pub batch: Option<i64>,
+    /// Older than this one: the last of the page before.
+    pub before: Option<(SystemTime, JobId)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_jobs_are_checked() {
+        let id = JobId::new(SystemTime::UNIX_EPOCH + Duration::from_secs(0x5f1c_2e8b));
+        assert!(id.as_str().starts_with("5f1c2e8b"), "{id}");
+        assert_eq!(JobId::parse(id.as_str()).as_ref(), Some(&id));
+        assert_ne!(JobId::new(SystemTime::UNIX_EPOCH), JobId::new(SystemTime::UNIX_EPOCH));
+        for text in ["", "5f1c2e8b", "5F1C2E8B38B9F324E8A1B2C3", "z0.5f1c2e8b38b9f324e8a1b2c3"] {
+            assert_eq!(JobId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for state in State::ALL {
+            assert_eq!(State::named(state.name()), Some(*state));
+        }
+        assert_eq!(State::named("gone"), None);
+    }
+}
