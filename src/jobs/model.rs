@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Names a job: 24 hexadecimal digits, the first eight of which are its second since 1970. The rest is random, so that who
@@ -45,6 +46,12 @@ pub(crate) fn millis(time: SystemTime) -> i64 {
 /// The time of [`millis`].
 pub(crate) fn time(millis: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(millis.max(0) as u64)
+}
+
+/// A time in the zone of all the vendor's times, UTC+8.
+pub fn vendor_time(time: SystemTime) -> DateTime<FixedOffset> {
+    const EAST_SECONDS: i32 = 8 * 3600;
+    DateTime::<Utc>::from(time).with_timezone(&FixedOffset::east_opt(EAST_SECONDS).expect("less than a day"))
 }
 
 /// Gives an enum without fields its names in the database and in answers.
@@ -145,7 +152,19 @@ pub enum Destination {
         bucket: String,
         /// The template.
         template: String,
+        /// Whose variables it has.
+        of: TemplateOf,
     },
+}
+
+/// Whose variables a template of a key has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TemplateOf {
+    /// The result's (`saveKey`).
+    Result,
+    /// The source's (`savePattern`).
+    Source,
 }
 
 /// One result that is asked for: a path through the tree of operations, from the source to a save point. Paths that begin
