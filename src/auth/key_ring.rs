@@ -46,10 +46,14 @@ impl KeyRing {
     }
 
     /// The access key of `token`, which is `AK:signature`, if it signs one of `texts`.
-    pub(super) fn signer<'t>(&self, token: &'t str, mut texts: impl Iterator<Item = String>) -> Option<&'t str> {
+    pub(super) fn signer<'t>(
+        &self,
+        token: &'t str,
+        mut texts: impl Iterator<Item = impl AsRef<[u8]>>,
+    ) -> Option<&'t str> {
         let (access_key, signature) = token.split_once(':')?;
         let secret = self.get(access_key)?.secret.expose();
-        texts.any(|text| verify_hmac_sha1_b64(secret, text.as_bytes(), signature)).then_some(access_key)
+        texts.any(|text| verify_hmac_sha1_b64(secret, text.as_ref(), signature)).then_some(access_key)
     }
 
     /// Refuses `access_key` unless it may use `bucket`.

@@ -5,6 +5,7 @@
 
 pub mod download;
 pub mod key_ring;
+pub mod management;
 pub mod saveas;
 
 use base64::Engine as _;
@@ -36,15 +37,29 @@ pub enum Error {
     /// A `saveas` on delivery whose signature is malformed, by an unknown key, or over another text.
     #[error("saveas: bad sign; expected the signature of host and request URI before /sign/, as sent")]
     BadSaveAs,
+    /// A request or an upload without any credential.
+    #[error("token not specified")]
+    NoCredential,
+    /// A signed request that is dated too far from the server's clock.
+    #[error("request time too skewed")]
+    Skewed,
+    /// An upload token whose policy, though signed, cannot be read.
+    #[error("invalid put policy: {field} {problem}")]
+    BadPolicy {
+        /// The field, or `policy` for the whole.
+        field: &'static str,
+        /// What is wrong, and what was expected.
+        problem: String,
+    },
 }
 
 impl Error {
     /// What kind of failure it is. A `saveas` that is not signed as it must be is a bad request (spec 4.12).
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::TokenMissing | Self::BadToken | Self::Expired => ErrorKind::Unauthorized,
-            Self::NotAllowed => ErrorKind::Forbidden,
-            Self::SaveAsUnsigned | Self::BadSaveAs => ErrorKind::Invalid,
+            Self::TokenMissing | Self::BadToken | Self::Expired | Self::NoCredential => ErrorKind::Unauthorized,
+            Self::NotAllowed | Self::Skewed => ErrorKind::Forbidden,
+            Self::SaveAsUnsigned | Self::BadSaveAs | Self::BadPolicy { .. } => ErrorKind::Invalid,
         }
     }
 }

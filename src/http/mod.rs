@@ -3,6 +3,7 @@
 pub mod api;
 pub mod conditional;
 pub mod delivery;
+pub mod dialect;
 pub mod raw;
 pub mod respond;
 pub mod saveas;

@@ -88,7 +88,7 @@ async fn answer(delivery: &Delivery, request: Request<Incoming>, peer: SocketAdd
 }
 
 /// The caller's request id where it is a plain one, else a new one: 16 URL-safe characters.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers.get("x-request-id").filter(|value| {
         let bytes = value.as_bytes();
         (1..=64).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
