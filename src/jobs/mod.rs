@@ -4,5 +4,7 @@
 //! a lease with an attempt number, not an open transaction; what an attempt writes counts only while it holds the job
 //! ([`worker`]). Telling the owner is a record of its own, made in the transaction that ends the job ([`notify`]).
 
+mod database;
 pub mod destination;
 pub mod model;
+pub mod queue;

@@ -1,0 +1,204 @@
+//! The queue: jobs in a database, from their acceptance until their owner knows.
+//!
+//! What always holds:
+//! - A verb that returned has committed. `submit` takes all of its jobs or none.
+//! - A job's state, the counters of its queue and the notification of its end change in one transaction.
+//! - Every such transaction has the queue's row before the job's, so that none wait in a circle.
+//! - A worker holds a job by its attempt number. When the lease has passed the job waits again; what the old attempt then
+//!   records, renews or finishes is refused.
+//! - No statement on the way of a job reads more than a few rows, however many jobs there are.
+
+mod claim;
+mod configure;
+mod finish;
+mod notifications;
+mod read;
+mod retention;
+mod rows;
+mod submit;
+
+use std::time::Duration;
+
+use sqlx::{Any, AnyConnection, Transaction};
+use tokio::sync::broadcast;
+
+use super::database::{Database, Dialect};
+use super::model::JobId;
+use crate::error::ErrorKind;
+pub use notifications::{Delivery, target_of};
+pub use submit::Submitted;
+
+/// Why the queue could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL of the database is none.
+    #[error("the URL of the database: {problem}")]
+    Url {
+        /// What is wrong, and what was expected.
+        problem: String,
+    },
+    /// The database could not be opened.
+    #[error("database {place} could not be opened: {source}")]
+    Open {
+        /// Which one, without user and password.
+        place: String,
+        /// What happened.
+        source: sqlx::Error,
+    },
+    /// The database was written by a newer version of this program.
+    #[error("the database has version {version}, this program knows {known}: expected a newer program")]
+    TooNew {
+        /// The database's version.
+        version: i64,
+        /// The newest that is known.
+        known: usize,
+    },
+    /// The queue takes no more jobs now.
+    #[error("queue {queue:?} is full: {waiting} jobs wait, the limit is {limit}")]
+    Full {
+        /// Its name.
+        queue: String,
+        /// How many wait.
+        waiting: i64,
+        /// How many may.
+        limit: i64,
+    },
+    /// The job has no output of that number.
+    #[error("job {job} has {outputs} outputs, and none of number {output}")]
+    NoSuchOutput {
+        /// The job.
+        job: JobId,
+        /// The number, counted from 0.
+        output: usize,
+        /// How many it has.
+        outputs: usize,
+    },
+    /// A stored value is none that this program writes.
+    #[error("the database has {column} {value:?}: {expected} was expected")]
+    Corrupt {
+        /// Where it stands.
+        column: &'static str,
+        /// What stands there.
+        value: String,
+        /// What should.
+        expected: &'static str,
+    },
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl Error {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Url { .. } | Self::NoSuchOutput { .. } => ErrorKind::Invalid,
+            Self::Full { .. } => ErrorKind::Busy,
+            Self::Database(sqlx::Error::PoolTimedOut) => ErrorKind::Busy,
+            Self::Open { .. } | Self::Database(_) => ErrorKind::Upstream,
+            Self::TooNew { .. } | Self::Corrupt { .. } => ErrorKind::Internal,
+        }
+    }
+}
+
+/// Limits of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a worker, or the sender of a notification, holds what it took without a word.
+    pub lease: Duration,
+    /// Most jobs that wait in a queue without a limit of its own.
+    pub max_waiting: i64,
+    /// How often a job is claimed at most.
+    pub max_attempts: i32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(60), max_waiting: 100_000, max_attempts: 5 }
+    }
+}
+
+/// What happened to the queue, for those who wait for something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// There may be something to claim, or [`Queue::next_due`] may be earlier than it was.
+    Work,
+    /// The job has another state, outcome or progress, or was asked to stop.
+    Job(JobId),
+    /// There may be a notification to send, or one may be due earlier.
+    Notification,
+}
+
+/// Changes that a receiver may be behind before it misses some.
+const CHANGES_KEPT: usize = 1024;
+
+/// Jobs in a database. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    database: Database,
+    settings: Settings,
+    changes: broadcast::Sender<Change>,
+}
+
+impl Queue {
+    /// Opens `sqlite:PATH` (file and folder are made), `sqlite::memory:` (for tests) or `postgres://…`.
+    ///
+    /// # Errors
+    /// [`Error::Url`], [`Error::Open`], [`Error::TooNew`]; none shows a password.
+    pub async fn open(database_url: &str, settings: Settings) -> Result<Self, Error> {
+        let database = Database::open(database_url).await?;
+        let (changes, _) = broadcast::channel(CHANGES_KEPT);
+        Ok(Self { database, settings, changes })
+    }
+
+    /// The limits it was opened with.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// What happens from now on. A receiver that fell behind has to look for itself.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// Closes the connections once their statements are done.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.database.dialect
+    }
+
+    async fn write(&self) -> Result<Write, Error> {
+        Ok(Write { tx: self.database.begin().await?, changes: Vec::new(), queue: self.clone() })
+    }
+}
+
+/// A transaction, and what is told when it has committed. Dropped, it leaves everything as it was.
+struct Write {
+    tx: Transaction<'static, Any>,
+    changes: Vec<Change>,
+    queue: Queue,
+}
+
+impl Write {
+    fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.tx
+    }
+
+    fn tell(&mut self, change: Change) {
+        if !self.changes.contains(&change) {
+            self.changes.push(change);
+        }
+    }
+
+    async fn commit(self) -> Result<(), Error> {
+        self.tx.commit().await?;
+        for change in self.changes {
+            // Fails where nobody listens.
+            let _ = self.queue.changes.send(change);
+        }
+        Ok(())
+    }
+}

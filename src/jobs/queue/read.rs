@@ -1,0 +1,132 @@
+//! Looking at jobs.
+
+use std::time::SystemTime;
+
+use sqlx::{AnyConnection, Row};
+
+use super::{Error, Queue, rows};
+use crate::jobs::model::{self, Filter, Job, JobId, State, millis};
+
+/// Most jobs of one page.
+const MAX_PAGE: u32 = 1000;
+
+impl Queue {
+    /// The job of that name as it stands.
+    pub async fn get(&self, id: &JobId) -> Result<Option<Job>, Error> {
+        let mut connection = self.database.reader().acquire().await?;
+        let sql = format!("SELECT {} FROM jobs WHERE id = $1", rows::JOB);
+        let Some(row) = sqlx::query(&sql).bind(id.as_str()).fetch_optional(&mut *connection).await? else {
+            return Ok(None);
+        };
+        let mut job = rows::job(&row)?;
+        add_outcomes(&mut connection, std::slice::from_mut(&mut job)).await?;
+        Ok(Some(job))
+    }
+
+    /// The jobs that match, the newest first, at most `limit` of them and never more than a thousand. The next page begins
+    /// before the last of this one ([`Filter::before`]).
+    pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Job>, Error> {
+        let mut connection = self.database.reader().acquire().await?;
+        let conditions = Conditions::of(filter);
+        let limit = limit.min(MAX_PAGE);
+        let sql =
+            format!("SELECT {} FROM jobs{} ORDER BY created DESC, id DESC LIMIT {limit}", rows::JOB, conditions.sql());
+        let found = conditions.bind(sqlx::query(&sql)).fetch_all(&mut *connection).await?;
+        let mut jobs = found.iter().map(rows::job).collect::<Result<Vec<_>, _>>()?;
+        add_outcomes(&mut connection, &mut jobs).await?;
+        Ok(jobs)
+    }
+
+    /// How many jobs of an owner are in each state; states without any are left out.
+    pub async fn counts(&self, owner: &str) -> Result<Vec<(State, i64)>, Error> {
+        let sql = "SELECT state, count(*) AS jobs FROM jobs WHERE owner = $1 GROUP BY state ORDER BY state";
+        let found = sqlx::query(sql).bind(owner).fetch_all(self.database.reader()).await?;
+        found.iter().map(|row| Ok((rows::state(row)?, row.try_get("jobs")?))).collect()
+    }
+
+    /// When something comes due by itself: a delayed job, a lease, a notification. Past where it is due already.
+    pub async fn next_due(&self) -> Result<Option<SystemTime>, Error> {
+        let due = [self.next_job_due().await?, self.next_notification_due().await?];
+        Ok(due.into_iter().flatten().min())
+    }
+
+    /// When the next delayed job may run, or the next lease ends.
+    pub async fn next_job_due(&self) -> Result<Option<SystemTime>, Error> {
+        let (lease, delay) = self.first_due().await?;
+        Ok([lease, delay].into_iter().flatten().min().map(model::time))
+    }
+}
+
+/// Adds how their outputs ended to some jobs.
+pub(super) async fn add_outcomes(connection: &mut AnyConnection, jobs: &mut [Job]) -> Result<(), Error> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = (1..=jobs.len()).map(|number| format!("${number}")).collect();
+    let sql = format!("SELECT job, position, outcome FROM outputs WHERE job IN ({})", names.join(", "));
+    let query = jobs.iter().fold(sqlx::query(&sql), |query, job| query.bind(job.id.as_str().to_owned()));
+    for row in query.fetch_all(connection).await? {
+        let (id, position) = (rows::job_id(&row, "job")?, row.try_get::<i64, _>("position")?);
+        let outcome = rows::json("outputs.outcome", &rows::text(&row, "outcome")?)?;
+        let job = jobs.iter_mut().find(|job| job.id == id);
+        if let Some(slot) = job.and_then(|job| job.outcomes.get_mut(usize::try_from(position).ok()?)) {
+            *slot = Some(outcome);
+        }
+    }
+    Ok(())
+}
+
+/// A value of a condition.
+enum Value {
+    Text(String),
+    Number(i64),
+}
+
+/// The conditions of a statement: only those that are given, so that each may use its index.
+#[derive(Default)]
+struct Conditions {
+    texts: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn of(filter: &Filter) -> Self {
+        let mut conditions = Self::default();
+        let mut equal = |column: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                let name = conditions.name(value);
+                conditions.texts.push(format!("{column} = {name}"));
+            }
+        };
+        equal("owner", filter.owner.clone().map(Value::Text));
+        equal("api", filter.api.map(|api| Value::Text(api.name().to_owned())));
+        equal("queue", filter.queue.clone().map(Value::Text));
+        equal("state", filter.state.map(|state| Value::Text(state.name().to_owned())));
+        equal("batch", filter.batch.map(Value::Number));
+        if let Some((created, id)) = &filter.before {
+            let created = conditions.name(Value::Number(millis(*created)));
+            let id = conditions.name(Value::Text(id.to_string()));
+            conditions.texts.push(format!("(created, id) < ({created}, {id})"));
+        }
+        conditions
+    }
+
+    /// The name by which the statement calls a value.
+    fn name(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
+    fn sql(&self) -> String {
+        if self.texts.is_empty() { String::new() } else { format!(" WHERE {}", self.texts.join(" AND ")) }
+    }
+
+    fn bind<'q>(self, query: AnyQuery<'q>) -> AnyQuery<'q> {
+        self.values.into_iter().fold(query, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+        })
+    }
+}
+
+type AnyQuery<'q> = sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments<'q>>;
