@@ -39,6 +39,11 @@ impl KeyRing {
         self.get(access_key).is_some_and(|key| key.buckets.iter().any(|allowed| allowed == "*" || allowed == bucket))
     }
 
+    /// Whether `access_key` is known and may use every bucket.
+    pub fn allows_all(&self, access_key: &str) -> bool {
+        self.get(access_key).is_some_and(|key| key.buckets.iter().any(|allowed| allowed == "*"))
+    }
+
     /// `AK:signature` of `data`; `None` for an unknown access key.
     pub fn sign(&self, access_key: &str, data: &str) -> Option<String> {
         let key = self.get(access_key)?;

@@ -6,6 +6,7 @@
 pub mod download;
 pub mod key_ring;
 pub mod management;
+pub mod notification;
 pub mod saveas;
 
 use base64::Engine as _;

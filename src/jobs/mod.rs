@@ -7,4 +7,7 @@
 mod database;
 pub mod destination;
 pub mod model;
+pub mod notify;
 pub mod queue;
+pub mod work;
+pub mod worker;

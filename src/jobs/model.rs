@@ -369,6 +369,15 @@ named! {
     }
 }
 
+/// What a queue may be called, for messages.
+pub const QUEUE_NAME: &str = "1 to 64 letters, digits, - _ or .";
+
+/// Whether a queue may be called so.
+pub fn is_queue_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
 /// How a queue works off its jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueSettings {

@@ -24,9 +24,23 @@ const MAX_REDIRECTS: usize = 5;
 #[derive(Clone, Debug)]
 pub struct Remote {
     client: reqwest::Client,
+    /// Follows no redirects: a message goes to the place that was named, or nowhere.
+    poster: reqwest::Client,
     guard: Arc<AddressGuard>,
     timeouts: Timeouts,
 }
+
+/// What a receiver answered to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Its status.
+    pub status: StatusCode,
+    /// The beginning of its body, as far as anybody reads.
+    pub body: Bytes,
+}
+
+/// Most bytes of an answer to a message.
+const ANSWER_BYTES: u64 = 1 << 20;
 
 impl Remote {
     /// A client behind `guard`. Proxies of the environment are not used: they would connect in its stead.
@@ -36,16 +50,19 @@ impl Remote {
     pub fn new(guard: AddressGuard, timeouts: Timeouts) -> Self {
         let guard = Arc::new(guard);
         let redirects = redirect_policy(Arc::clone(&guard));
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(timeouts.connect)
-            .read_timeout(timeouts.read)
-            .redirect(redirects)
-            .dns_resolver(GuardedResolver(Arc::clone(&guard)))
-            .user_agent(concat!("mogr/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .expect("the client's settings are constants");
-        Self { client, guard, timeouts }
+        let client = |redirects| {
+            reqwest::Client::builder()
+                .no_proxy()
+                .connect_timeout(timeouts.connect)
+                .read_timeout(timeouts.read)
+                .redirect(redirects)
+                .dns_resolver(GuardedResolver(Arc::clone(&guard)))
+                .user_agent(concat!("mogr/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .expect("the client's settings are constants")
+        };
+        let (client, poster) = (client(redirects), client(reqwest::redirect::Policy::none()));
+        Self { client, poster, guard, timeouts }
     }
 
     /// What is at `url`, whole, if it has at most `max_bytes`.
@@ -73,6 +90,27 @@ impl Remote {
             Err(Error::Upstream { problem, .. }) => Err(Error::UrlNotFound { url: shown(&url), problem }),
             fetched => fetched,
         }
+    }
+
+    /// Sends a message to `url`; redirects are answers like others.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a URL or address that may not be reached, [`Error::UrlNotFound`] for text that is no URL,
+    /// [`Error::Upstream`] where no answer comes.
+    pub async fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Result<Posted, Error> {
+        let url =
+            Url::parse(url).map_err(|error| Error::UrlNotFound { url: url.to_owned(), problem: error.to_string() })?;
+        check_url(&url, &self.guard).map_err(|problem| Error::Forbidden { url: shown(&url), problem })?;
+        let post = async {
+            let request = self.poster.post(url.clone()).headers(headers).body(body);
+            let response = request.send().await.map_err(|error| failure(&url, &error))?;
+            let status = response.status();
+            let body = collect(body_stream(response, shown(&url)), None, ANSWER_BYTES).await.unwrap_or_default();
+            Ok(Posted { status, body })
+        };
+        let stalled =
+            || Error::Upstream { place: shown(&url), problem: "no answer in time".to_owned(), timed_out: true };
+        tokio::time::timeout(self.timeouts.read, post).await.unwrap_or_else(|_| Err(stalled()))
     }
 
     async fn get(&self, url: &Url, method: reqwest::Method, headers: HeaderMap) -> Result<reqwest::Response, Error> {

@@ -1,0 +1,157 @@
+//! The life of a claimed job: work, store, record; renewed all the while, and let go of in one of three ways.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::model::{Claim, Finish, JobId, Renewal};
+use super::queue::{Change, Error, Queue};
+use super::work::{Ended, Work};
+
+/// How long a failure of the database is waited out.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Longest time between two looks at the queue, whatever was heard of it.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Pauses before the second, third, … attempt of a job that failed for a reason that may pass.
+const PAUSES_SECONDS: [u64; 4] = [1, 5, 30, 120];
+
+/// Runs jobs of a queue.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// Where jobs come from.
+    pub queue: Queue,
+    /// What does them.
+    pub work: Arc<Work>,
+    /// Names this worker in the database.
+    pub name: String,
+    /// Jobs at once.
+    pub slots: usize,
+}
+
+impl Worker {
+    /// Runs jobs until `stop`; then those that run are put back for other workers.
+    pub async fn run(self, stop: CancellationToken) {
+        let slots = Arc::new(Semaphore::new(self.slots));
+        let mut running = JoinSet::new();
+        let mut changes = self.queue.changes();
+        while !stop.is_cancelled() {
+            self.fill(&slots, &mut running, &stop).await;
+            let longest = self.until_due().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // A slot is free.
+                Some(_) = running.join_next() => {}
+                () = work_appears(&mut changes), if slots.available_permits() > 0 => {}
+                () = tokio::time::sleep(longest), if slots.available_permits() > 0 => {}
+            }
+        }
+        while running.join_next().await.is_some() {}
+    }
+
+    /// Takes jobs while there are any and slots are free.
+    async fn fill(&self, slots: &Arc<Semaphore>, running: &mut JoinSet<()>, stop: &CancellationToken) {
+        while let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+            match self.queue.claim(&self.name, SystemTime::now()).await {
+                Ok(Some(claim)) => {
+                    running.spawn(self.clone().process(claim, stop.child_token(), slot));
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(%error, "jobs cannot be taken from the queue");
+                    tokio::time::sleep(AFTER_FAILURE).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// How long nothing will come due by itself.
+    async fn until_due(&self) -> Duration {
+        match self.queue.next_due().await {
+            Ok(Some(due)) => {
+                due.duration_since(SystemTime::now()).unwrap_or_default().clamp(Duration::from_millis(10), LONGEST_WAIT)
+            }
+            Ok(None) => LONGEST_WAIT,
+            Err(_) => AFTER_FAILURE,
+        }
+    }
+
+    async fn process(self, claim: Claim, stop: CancellationToken, slot: OwnedSemaphorePermit) {
+        let id = claim.job.id.clone();
+        tracing::info!(job = %id, attempt = claim.attempt, queue = claim.job.queue, "job started");
+        // Subscribed before the work starts, so that no wish to cancel is missed.
+        let changes = self.queue.changes();
+        let ended = tokio::select! {
+            ended = self.work.run(&self.queue, &claim) => ended,
+            ended = self.hold(&claim, changes) => ended,
+            () = stop.cancelled() => Ok(Ended::Stopped),
+        };
+        match self.let_go(&claim, ended).await {
+            Ok(()) => tracing::info!(job = %id, "job ended"),
+            // The lease will pass, and another worker finish it.
+            Err(error) => tracing::error!(job = %id, %error, "the end of a job could not be recorded"),
+        }
+        drop(slot);
+    }
+
+    /// Renews the lease until the job is lost or to be stopped.
+    async fn hold(&self, claim: &Claim, mut changes: broadcast::Receiver<Change>) -> Result<Ended, Error> {
+        let pause = self.queue.settings().lease / 3;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = job_changes(&mut changes, &claim.job.id) => {}
+            }
+            match self.queue.renew(claim, self.work.progress(&claim.job.id), SystemTime::now()).await {
+                Ok(Renewal::Held) => {}
+                Ok(Renewal::CancelRequested) => return Ok(Ended::Cancelled),
+                Ok(Renewal::Lost) => return Ok(Ended::Lost),
+                // The next try may succeed before the lease has passed; if not, what this worker writes is refused.
+                Err(error) => tracing::warn!(job = %claim.job.id, %error, "a lease could not be renewed"),
+            }
+        }
+    }
+
+    async fn let_go(&self, claim: &Claim, ended: Result<Ended, Error>) -> Result<(), Error> {
+        let finish = match ended? {
+            Ended::Done => Finish::Done,
+            Ended::Cancelled => Finish::Cancelled,
+            Ended::Stopped => Finish::Retry(Duration::ZERO),
+            Ended::ForNow => Finish::Retry(pause_after(claim.attempt)),
+            Ended::Lost => return Ok(()),
+        };
+        self.queue.finish(claim, finish, SystemTime::now()).await.map(|_| ())
+    }
+}
+
+/// How long a job waits after its `attempt`, counted from 1, failed for a reason that may pass.
+fn pause_after(attempt: i32) -> Duration {
+    let index = usize::try_from(attempt - 1).unwrap_or_default().min(PAUSES_SECONDS.len() - 1);
+    Duration::from_secs(PAUSES_SECONDS[index])
+}
+
+/// Waits for news of work. Where news was missed, there may be some; where none can come, for ever: time does the rest.
+async fn work_appears(changes: &mut broadcast::Receiver<Change>) {
+    loop {
+        match changes.recv().await {
+            Ok(Change::Work) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// Waits for news of a job.
+async fn job_changes(changes: &mut broadcast::Receiver<Change>, id: &JobId) {
+    loop {
+        match changes.recv().await {
+            Ok(Change::Job(changed)) if changed == *id => return,
+            Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
