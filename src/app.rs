@@ -2,17 +2,24 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{BucketConfig, Config};
+use crate::http::dialect::qiniu::pfop::{self, Pfops};
 use crate::http::target::{BucketRules, Delivery};
-use crate::http::{api, server};
+use crate::http::{api, dialect, jobs as jobs_api, server};
+use crate::jobs::model::JobId;
+use crate::jobs::notify::Notifier;
+use crate::jobs::queue::{self, Queue};
+use crate::jobs::work::Work;
+use crate::jobs::worker::Worker;
 use crate::plan::Plan;
 use crate::plan::style::StyleFile;
 use crate::settings::Mistake;
@@ -25,6 +32,9 @@ use crate::transform::{self, Transformer};
 /// How often the styles file is looked at. Looking costs one `stat`; unlike notifications it also works on network
 /// mounts and where the file is swapped for another one.
 const STYLES_POLL: Duration = Duration::from_millis(500);
+
+/// How often jobs that ended long ago are forgotten.
+const RETENTION_PERIOD: Duration = Duration::from_secs(600);
 
 /// Makes rustls usable: cloud stores and origins speak TLS through it. May be called more than once.
 pub fn install_tls() {
@@ -50,8 +60,8 @@ pub fn validate_pipeline(text: &str) -> Result<(), String> {
 /// A bucket whose store cannot be opened.
 pub fn transformer(config: &Config) -> anyhow::Result<Transformer> {
     install_tls();
-    let timeouts = Timeouts { connect: config.fetch.connect_timeout, read: config.fetch.timeout };
-    let remote = Remote::new(AddressGuard::new(config.fetch.allow.clone(), config.fetch.ports.clone()), timeouts);
+    let timeouts = timeouts(config);
+    let remote = remote(config);
     let mut buckets = Buckets::default();
     for (name, bucket) in &config.buckets {
         let opened = open_bucket(name, bucket, &remote, timeouts)
@@ -69,6 +79,16 @@ pub fn transformer(config: &Config) -> anyhow::Result<Transformer> {
         deadline: config.limits.time,
     };
     Ok(Transformer::new(Arc::new(buckets), remote, settings))
+}
+
+const fn timeouts(config: &Config) -> Timeouts {
+    Timeouts { connect: config.fetch.connect_timeout, read: config.fetch.timeout }
+}
+
+/// What fetches and posts, past the address guard.
+fn remote(config: &Config) -> Remote {
+    let guard = AddressGuard::new(config.fetch.allow.clone(), config.fetch.ports.clone());
+    Remote::new(guard, timeouts(config))
 }
 
 fn open_bucket(name: &str, bucket: &BucketConfig, remote: &Remote, timeouts: Timeouts) -> anyhow::Result<Bucket> {
@@ -131,9 +151,18 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
     let api_listener = bind(config.api_listen).await?;
     let stop = CancellationToken::new();
     let (delivery, api) = (images.local_addr()?, api_listener.local_addr()?);
-    let routes = api::router(Arc::clone(&state));
+    let mut routes = api::router(Arc::clone(&state));
+    let mut tasks = Vec::new();
+    // Without access keys nobody could submit a job, and there is nothing to keep.
+    if !config.keys.is_empty() {
+        let queue = open_queue(config).await?;
+        tasks.extend(job_tasks(config, &queue, &state.transformer, &stop));
+        let keys = Arc::new(config.key_ring());
+        let pfops = Pfops { queue: queue.clone(), transformer: state.transformer.clone(), keys: Arc::clone(&keys) };
+        routes = routes.merge(pfop::router(pfops)).merge(jobs_api::router(queue, keys));
+    }
     let api_stop = stop.clone();
-    let tasks = vec![
+    tasks.extend([
         tokio::spawn(server::serve(images, Arc::clone(&state), stop.clone())),
         tokio::spawn(async move {
             let served = axum::serve(api_listener, routes).with_graceful_shutdown(api_stop.cancelled_owned());
@@ -142,8 +171,74 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
             }
         }),
         tokio::spawn(watch_styles(Arc::clone(&state), stop.clone())),
-    ];
+    ]);
     Ok(Running { delivery, api, state, stop, tasks })
+}
+
+/// A node that only runs jobs, until `stop`.
+///
+/// # Errors
+/// A bucket whose store cannot be opened, and a database.
+pub async fn work(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let transformer = transformer(config)?;
+    let queue = open_queue(config).await?;
+    for task in job_tasks(config, &queue, &transformer, &stop) {
+        task.await?;
+    }
+    queue.close().await;
+    Ok(())
+}
+
+async fn open_queue(config: &Config) -> anyhow::Result<Queue> {
+    let limit = |count: NonZeroUsize| i32::try_from(count.get()).unwrap_or(i32::MAX);
+    let settings = queue::Settings {
+        lease: config.jobs.lease,
+        max_waiting: limit(config.jobs.max_waiting).into(),
+        max_attempts: limit(config.jobs.max_attempts),
+    };
+    Ok(Queue::open(&config.database_url(), settings).await?)
+}
+
+/// What runs jobs, tells their owners and forgets them after a while.
+fn job_tasks(
+    config: &Config,
+    queue: &Queue,
+    transformer: &Transformer,
+    stop: &CancellationToken,
+) -> [JoinHandle<()>; 3] {
+    let worker = Worker {
+        queue: queue.clone(),
+        work: Arc::new(Work::new(transformer.clone(), queue.settings().max_attempts)),
+        name: format!("{}-{}", std::process::id(), JobId::new(SystemTime::now())),
+        slots: config.jobs.workers.get(),
+    };
+    let notifier = Notifier {
+        queue: queue.clone(),
+        remote: remote(config),
+        keys: Arc::new(config.key_ring()),
+        spell: Arc::new(dialect::message),
+        per_target: config.jobs.notify_per_target.get(),
+    };
+    [
+        tokio::spawn(worker.run(stop.clone())),
+        tokio::spawn(notifier.run(stop.clone())),
+        tokio::spawn(forget_finished(queue.clone(), config.jobs.keep, stop.clone())),
+    ]
+}
+
+async fn forget_finished(queue: Queue, keep: Duration, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(RETENTION_PERIOD);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        match queue.delete_finished(SystemTime::now() - keep).await {
+            Ok(0) => {}
+            Ok(jobs) => tracing::info!(jobs, "finished jobs were forgotten"),
+            Err(error) => tracing::error!(%error, "finished jobs could not be forgotten"),
+        }
+    }
 }
 
 impl Running {

@@ -42,7 +42,7 @@ pub struct Config {
     pub api_listen: SocketAddr,
     /// Folder of the server's own files, relative to the working directory. Default `data`.
     pub data_dir: PathBuf,
-    /// Where jobs are kept: `sqlite:PATH` or `postgres://…`. Checked, and not used yet.
+    /// Where jobs are kept: `sqlite:PATH` or `postgres://…`. Default: `mogr.db` in the data folder.
     pub database: Option<Database>,
     /// Access keys: what signs downloads, uploads and jobs.
     pub keys: BTreeMap<String, Key>,
@@ -57,7 +57,7 @@ pub struct Config {
     pub images: Rendering,
     /// What fetches may reach.
     pub fetch: FetchConfig,
-    /// Jobs. Checked, and not used yet.
+    /// Jobs, which servers with access keys take on.
     pub jobs: JobsConfig,
     /// DLCS customers by number. Checked, and not used yet.
     pub dlcs: BTreeMap<u32, DlcsCustomer>,
@@ -112,6 +112,16 @@ pub struct FetchConfig {
 pub struct JobsConfig {
     /// How long a worker's claim holds unless it is renewed. Default 30 s.
     pub lease: Duration,
+    /// Jobs that one node runs at once. Default: one for every two cores.
+    pub workers: NonZeroUsize,
+    /// How often a job is taken before it fails for good. Default 5.
+    pub max_attempts: NonZeroUsize,
+    /// Most jobs that wait in a queue that has no limit of its own. Default 100 000.
+    pub max_waiting: NonZeroUsize,
+    /// Most notifications in flight to one receiver. Default 4.
+    pub notify_per_target: NonZeroUsize,
+    /// How long finished jobs can be asked about. Default 10 days.
+    pub keep: Duration,
 }
 
 /// `[dlcs.customers.N]`
@@ -205,7 +215,15 @@ impl Default for FetchConfig {
 
 impl Default for JobsConfig {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(30) }
+        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self {
+            lease: Duration::from_secs(30),
+            workers: NonZeroUsize::new(cores.get() / 2).unwrap_or(NonZeroUsize::MIN),
+            max_attempts: const { NonZeroUsize::new(5).unwrap() },
+            max_waiting: const { NonZeroUsize::new(100_000).unwrap() },
+            notify_per_target: const { NonZeroUsize::new(4).unwrap() },
+            keep: Duration::from_secs(10 * 24 * 3600),
+        }
     }
 }
 
@@ -227,6 +245,14 @@ impl Config {
     pub fn for_directory(dir: &Path, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Vec<Mistake>> {
         let (config, mistakes) = read(directory_node(dir), env, &|_| Ok(()));
         if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+    }
+
+    /// Where jobs are kept, as a URL. Do not log it.
+    pub fn database_url(&self) -> String {
+        match &self.database {
+            Some(database) => database.url().to_owned(),
+            None => format!("sqlite:{}", self.data_dir.join("mogr.db").display()),
+        }
     }
 
     /// The access keys, for whoever verifies signatures.

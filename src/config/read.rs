@@ -166,7 +166,15 @@ fn values<T>(list: Option<Vec<Placed<T>>>) -> Vec<T> {
 }
 
 fn read_jobs(mut section: Section<'_>) -> JobsConfig {
-    let config = JobsConfig { lease: section.or("lease", JobsConfig::default().lease) };
+    let default = JobsConfig::default();
+    let config = JobsConfig {
+        lease: section.or("lease", default.lease),
+        workers: section.or("workers", default.workers),
+        max_attempts: section.or("max_attempts", default.max_attempts),
+        max_waiting: section.or("max_waiting", default.max_waiting),
+        notify_per_target: section.or("notify_per_target", default.notify_per_target),
+        keep: section.or("keep", default.keep),
+    };
     section.finish();
     config
 }

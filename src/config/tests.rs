@@ -71,6 +71,11 @@ max_bytes = "1MiB"
 
 [jobs]
 lease = "1m"
+workers = 5
+max_attempts = 6
+max_waiting = "2k"
+notify_per_target = 1
+keep = "24h"
 
 [dlcs.customers.2]
 key    = "AK_demo"
@@ -110,7 +115,15 @@ fn every_key_is_read() {
     assert_eq!(config.limits, LimitsConfig { source_bytes: 1000, image, time, queue: count(7), workers: count(3) });
     assert!(config.fetch.allow[0].contains("127.0.0.1".parse().unwrap()));
     assert_eq!((config.fetch.allow.len(), config.fetch.ports), (2, vec![80, 8080]));
-    assert_eq!(config.jobs.lease, Duration::from_secs(60));
+    let jobs = JobsConfig {
+        lease: Duration::from_secs(60),
+        workers: count(5),
+        max_attempts: count(6),
+        max_waiting: count(2000),
+        notify_per_target: count(1),
+        keep: Duration::from_secs(24 * 3600),
+    };
+    assert_eq!(config.jobs, jobs);
     assert_eq!((config.dlcs[&2].key.as_str(), config.dlcs[&2].bucket.as_str()), ("AK_demo", "photos"));
     assert_eq!(config.altizure.unwrap().bucket, "photos");
 }

@@ -4,6 +4,7 @@ pub mod api;
 pub mod conditional;
 pub mod delivery;
 pub mod dialect;
+pub mod jobs;
 pub mod raw;
 pub mod respond;
 pub mod saveas;

@@ -16,6 +16,7 @@ mod fop_metadata;
 mod fop_watermark;
 mod golden;
 mod hostile;
+mod jobs_pfop;
 mod jobs_queue;
 // Its predictions are those for the codecs in C.
 #[cfg(all(target_os = "linux", target_env = "gnu", feature = "native"))]

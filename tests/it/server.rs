@@ -42,8 +42,9 @@ impl Server {
             std::fs::write(path, body).unwrap();
         }
         let url = url::Url::from_directory_path(&objects).unwrap();
-        let listen = "listen = \"127.0.0.1:0\"\napi_listen = \"127.0.0.1:0\"\n";
-        let text = listen.to_owned() + &config.replace("{folder}", url.as_str());
+        let data = folder.path().join("data");
+        let own = format!("listen = \"127.0.0.1:0\"\napi_listen = \"127.0.0.1:0\"\ndata_dir = {data:?}\n");
+        let text = own + &config.replace("{folder}", url.as_str());
         std::fs::write(folder.path().join("mogr.toml"), text).unwrap();
         std::fs::write(folder.path().join("styles.toml"), styles).unwrap();
         Self::start(folder).await
@@ -81,14 +82,27 @@ impl Server {
         self.request(Method::GET, &format!("http://{}{path_and_query}", self.running.api), &[]).await
     }
 
+    /// Any request on the API listener.
+    pub(crate) async fn send_api(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        headers: &[(&str, String)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let mut request = self.client.request(method, format!("http://{}{path_and_query}", self.running.api));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        answered(request.body(body)).await
+    }
+
     async fn request(&self, method: Method, url: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = self.client.request(method, url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
+        answered(request).await
     }
 
     /// Sends bytes as they are and returns the status line and the rest of what comes back.
@@ -100,6 +114,12 @@ impl Server {
         stream.read_to_end(&mut answer).await.unwrap();
         String::from_utf8_lossy(&answer).into_owned()
     }
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
 }
 
 impl Answer {

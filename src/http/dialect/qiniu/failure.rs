@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::auth;
 use crate::error::ErrorKind;
 use crate::http::respond::status_of;
+use crate::jobs::queue;
 use crate::{store, transform};
 
 /// A status of the vendor's with a text that is safe for any caller.
@@ -78,6 +79,17 @@ pub fn json(status: StatusCode, body: &Value) -> Response {
 impl From<auth::Error> for Failure {
     fn from(error: auth::Error) -> Self {
         Self::new(status_of(error.kind()).as_u16(), error.to_string())
+    }
+}
+
+/// A full queue is told as the vendor tells of too many requests; the rest as everywhere.
+impl From<queue::Error> for Failure {
+    fn from(error: queue::Error) -> Self {
+        match &error {
+            queue::Error::Full { .. } => Self::new(429, error.to_string()),
+            _ if error.kind() == ErrorKind::Busy => of_kind(error.kind(), &error),
+            _ => Self::internal(&error),
+        }
     }
 }
 

@@ -4,6 +4,9 @@
 
 pub mod access;
 pub mod failure;
+mod fops;
+pub mod pfop;
+pub mod prefop;
 
 use std::time::Instant;
 
