@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use mogr::config::Config;
 use mogr::{app, cli};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 /// Turns the URL of an image into the image you asked for.
@@ -23,6 +24,12 @@ struct Arguments {
 enum Command {
     /// Serve images.
     Serve(Serve),
+    /// Run jobs of the configured database, and serve nothing: another node beside a server.
+    Work {
+        /// Configuration file; mogr.toml where there is one.
+        #[arg(long, env = "MOGR_CONFIG")]
+        config: Option<PathBuf>,
+    },
     /// Run a pipeline on a local file: mogr run photo.jpg 'imageView2/2/w/320' -o small.jpg
     Run {
         /// The file; "-" is standard input.
@@ -73,6 +80,42 @@ enum Command {
         #[arg(long, env = "MOGR_CONFIG")]
         config: Option<PathBuf>,
     },
+    /// Submit a job to a running server and follow it: mogr pfop photos cat.jpg 'imageView2/2/w/320'
+    Pfop {
+        /// The source's bucket.
+        bucket: String,
+        /// The source's key.
+        key: String,
+        /// Commands joined by ";", each operators joined by "|".
+        fops: String,
+        /// Where to POST the result.
+        #[arg(long)]
+        notify: Option<String>,
+        /// The queue.
+        #[arg(long)]
+        pipeline: Option<String>,
+        /// Make results again that exist.
+        #[arg(long)]
+        force: bool,
+        /// Run it only when nothing else waits.
+        #[arg(long)]
+        idle: bool,
+        /// Print the id and do not wait.
+        #[arg(long)]
+        no_wait: bool,
+        #[command(flatten)]
+        api: ApiArguments,
+    },
+    /// Show how a job stands.
+    Prefop {
+        /// Its persistent id.
+        id: String,
+        /// Follow it until it has ended.
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        api: ApiArguments,
+    },
     /// Report every mistake in the configuration and the styles, with file, line and a hint.
     Check {
         /// Configuration file; mogr.toml where there is one.
@@ -106,6 +149,22 @@ struct Serve {
     /// Address for everything else.
     #[arg(long)]
     api_listen: Option<SocketAddr>,
+}
+
+#[derive(Args)]
+struct ApiArguments {
+    /// The server's API listener; that of the configuration where none is given.
+    #[arg(long, env = "MOGR_API")]
+    api: Option<String>,
+    /// The access key to sign with; needed where several are configured.
+    #[arg(long = "key")]
+    access_key: Option<String>,
+    /// Configuration file with the keys, which may also be in the environment: MOGR_KEYS__<ACCESS KEY>__SECRET.
+    #[arg(long, env = "MOGR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print the server's own document.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -150,6 +209,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(arguments) => runtime()?.block_on(serve(arguments))?,
+        Command::Work { config } => runtime()?.block_on(work(config.as_deref()))?,
         Command::Run { input, fops, output } => {
             runtime()?.block_on(cli::run::run(&input, &fops, output.as_deref()))?;
         }
@@ -161,6 +221,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             println(&cli::style::set_protected(&styles, &bucket, state, VALIDATE)?);
         }
         Command::Sign { url, expires, key, config } => sign(&url, &expires, key.as_deref(), config.as_deref())?,
+        Command::Pfop { bucket, key, fops, notify, pipeline, force, idle, no_wait, api } => {
+            let request = cli::pfop::Request { bucket, key, fops, notify, pipeline, force, idle };
+            return runtime()?.block_on(pfop(&request, no_wait, &api));
+        }
+        Command::Prefop { id, wait, api } => return runtime()?.block_on(prefop(&id, wait, &api)),
         Command::Check { config, styles } => return Ok(check(config.as_deref(), &styles)),
         Command::Health { api_listen } => runtime()?.block_on(cli::health::health(api_listen))?,
     }
@@ -184,6 +249,20 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     tracing::info!("stopping: open requests may finish");
     running.stop().await;
     Ok(())
+}
+
+async fn work(config: Option<&Path>) -> anyhow::Result<()> {
+    log_to_stderr();
+    let config = configuration(None, config)?;
+    let stop = CancellationToken::new();
+    let signalled = stop.clone();
+    tokio::spawn(async move {
+        // Without a signal there is nothing to wait for.
+        let _ = stop_signal().await;
+        tracing::info!("stopping: running jobs are put back");
+        signalled.cancel();
+    });
+    app::work(&config, stop).await
 }
 
 /// A folder needs no configuration; without one, the file given or `mogr.toml`.
@@ -251,6 +330,57 @@ fn sign(url: &str, expires: &str, key: Option<&str>, config: Option<&Path>) -> a
     let now = mogr::http::target::unix_now();
     println(&cli::sign::sign(url, &config.key_ring(), key, now, expires)?);
     Ok(())
+}
+
+/// The API that the arguments name, and the configuration with its keys and domains.
+fn api(arguments: &ApiArguments) -> anyhow::Result<(cli::pfop::Api, Config)> {
+    let loaded = Config::load(arguments.config.as_deref().or(default_config()), std::env::vars());
+    let config = loaded.map_err(|mistakes| app::listed("settings", &mistakes))?;
+    let base = arguments.api.clone().unwrap_or_else(|| format!("http://{}", config.api_listen));
+    let base = base.parse().map_err(|error| anyhow::anyhow!("--api is {base:?}, which is no URL: {error}"))?;
+    Ok((cli::pfop::Api::new(base, &config, arguments.access_key.as_deref())?, config))
+}
+
+async fn pfop(request: &cli::pfop::Request, no_wait: bool, arguments: &ApiArguments) -> anyhow::Result<ExitCode> {
+    let (api, config) = api(arguments)?;
+    let id = api.submit(request).await?;
+    if no_wait {
+        println(&if arguments.json { serde_json::json!({ "persistentId": id }).to_string() } else { id });
+        return Ok(ExitCode::SUCCESS);
+    }
+    follow(&api, &config, &id, arguments.json).await
+}
+
+async fn prefop(id: &str, wait: bool, arguments: &ApiArguments) -> anyhow::Result<ExitCode> {
+    let (api, config) = api(arguments)?;
+    if wait {
+        return follow(&api, &config, id, arguments.json).await;
+    }
+    let document = api.status(id).await?;
+    println(&shown(&document, &config, arguments.json));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the end of a job behind a progress bar, which only terminals see.
+async fn follow(api: &cli::pfop::Api, config: &Config, id: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let bar = indicatif::ProgressBar::new(0)
+        .with_style(indicatif::ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {elapsed}")?);
+    bar.set_message(id.to_owned());
+    let document = api
+        .follow(id, |document| {
+            let (ended, all) = cli::pfop::progress(document);
+            bar.set_length(all);
+            bar.set_position(ended);
+        })
+        .await;
+    bar.finish_and_clear();
+    let document = document?;
+    println(&shown(&document, config, json));
+    Ok(if cli::pfop::succeeded(&document) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn shown(document: &serde_json::Value, config: &Config, json: bool) -> String {
+    if json { document.to_string() } else { cli::pfop::report(document, config) }
 }
 
 fn check(config: Option<&Path>, styles: &Path) -> ExitCode {

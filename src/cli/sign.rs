@@ -80,8 +80,11 @@ fn names(keys: &KeyRing) -> Vec<String> {
     keys.access_keys().map(str::to_owned).collect()
 }
 
-/// The access key that signs.
-fn choose<'a>(keys: &'a KeyRing, named: Option<&'a str>) -> Result<&'a str, Error> {
+/// The access key that signs: the one that is named, else the only one.
+///
+/// # Errors
+/// [`Error::WhichKey`].
+pub(super) fn choose<'a>(keys: &'a KeyRing, named: Option<&'a str>) -> Result<&'a str, Error> {
     let mut known = keys.access_keys();
     match (named, known.next(), known.next()) {
         (Some(name), ..) => Ok(name),
