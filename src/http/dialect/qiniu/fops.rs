@@ -97,7 +97,7 @@ mod tests {
             ("", "fops: command 1: a pipeline has 1 to 32 operators; this one has 0"),
             ("imageInfo;", "fops: command 2: a pipeline has 1 to 32 operators; this one has 0"),
             ("imageInfo;nosuchfop/1", "fops: command 2: unsupported fop: nosuchfop"),
-            ("imageView2/2/w/x", "fops: command 1: imageView2: w is \"x\"; expected 1 to 9999"),
+            ("imageView2/2/w/x", "fops: command 1: imageView2: w is \"x\"; expected an integer from 1 to 9999"),
             (
                 "imageInfo|saveas/cGhvdG9zOmI=/deleteAfterDays/3",
                 "fops: command 1: saveas: deleteAfterDays is \"3\"; expected none: results of jobs do not expire by themselves",
