@@ -8,6 +8,7 @@
 //!   records, renews or finishes is refused.
 //! - No statement on the way of a job reads more than a few rows, however many jobs there are.
 
+mod changes;
 mod claim;
 mod configure;
 mod finish;
@@ -17,7 +18,7 @@ mod retention;
 mod rows;
 mod submit;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sqlx::{Any, AnyConnection, Transaction};
 use tokio::sync::broadcast;
@@ -25,6 +26,8 @@ use tokio::sync::broadcast;
 use super::database::{Database, Dialect};
 use super::model::JobId;
 use crate::error::ErrorKind;
+pub use changes::Change;
+use changes::Changes;
 pub use notifications::{Delivery, target_of};
 pub use submit::Submitted;
 
@@ -118,26 +121,12 @@ impl Default for Settings {
     }
 }
 
-/// What happened to the queue, for those who wait for something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// There may be something to claim, or [`Queue::next_due`] may be earlier than it was.
-    Work,
-    /// The job has another state, outcome or progress, or was asked to stop.
-    Job(JobId),
-    /// There may be a notification to send, or one may be due earlier.
-    Notification,
-}
-
-/// Changes that a receiver may be behind before it misses some.
-const CHANGES_KEPT: usize = 1024;
-
 /// Jobs in a database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Queue {
     database: Database,
     settings: Settings,
-    changes: broadcast::Sender<Change>,
+    changes: Changes,
 }
 
 impl Queue {
@@ -147,7 +136,11 @@ impl Queue {
     /// [`Error::Url`], [`Error::Open`], [`Error::TooNew`]; none shows a password.
     pub async fn open(database_url: &str, settings: Settings) -> Result<Self, Error> {
         let database = Database::open(database_url).await?;
-        let (changes, _) = broadcast::channel(CHANGES_KEPT);
+        let node = JobId::new(SystemTime::now()).to_string();
+        let changes = match database.dialect {
+            Dialect::Sqlite => Changes::local(node),
+            Dialect::Postgres => Changes::shared(node, database_url).await?,
+        };
         Ok(Self { database, settings, changes })
     }
 
@@ -163,6 +156,7 @@ impl Queue {
 
     /// Closes the connections once their statements are done.
     pub async fn close(&self) {
+        self.changes.close();
         self.database.close().await;
     }
 
@@ -193,12 +187,10 @@ impl Write {
         }
     }
 
-    async fn commit(self) -> Result<(), Error> {
+    async fn commit(mut self) -> Result<(), Error> {
+        self.queue.changes.announce(&mut self.tx, &self.changes).await?;
         self.tx.commit().await?;
-        for change in self.changes {
-            // Fails where nobody listens.
-            let _ = self.queue.changes.send(change);
-        }
+        self.queue.changes.tell(self.changes);
         Ok(())
     }
 }
