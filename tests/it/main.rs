@@ -16,6 +16,8 @@ mod fop_metadata;
 mod fop_watermark;
 mod golden;
 mod hostile;
+#[cfg(feature = "sqlite")]
+mod jobs_model;
 mod jobs_pfop;
 mod jobs_queue;
 // Its predictions are those for the codecs in C.
