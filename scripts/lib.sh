@@ -158,3 +158,63 @@ need_chromium() {
   apt_get chromium || apt_get chromium-browser || true
   find_chromium
 }
+
+# --- a database for the tests ------------------------------------------------------------------------------------
+
+# find_postgres: the folder of PostgreSQL's programs in $postgres_bin. Debian keeps them off the PATH.
+find_postgres() {
+  local folder
+  for folder in "$(dirname "$(command -v initdb)" 2>/dev/null)" /usr/lib/postgresql/*/bin; do
+    postgres_bin=$folder
+    [ -x "$folder/initdb" ] && [ -x "$folder/postgres" ] && [ -x "$folder/pg_ctl" ] && return
+  done
+  postgres_bin=
+  return 1
+}
+
+# as_postgres COMMAND…: PostgreSQL's programs refuse to run as root.
+as_postgres() {
+  if [ "$(id -u)" != 0 ]; then
+    "$@"
+  elif id postgres >/dev/null 2>&1; then
+    runuser -u postgres -- "$@"
+  else
+    runuser -u nobody -- "$@"
+  fi
+}
+
+postgres_folder=
+
+# need_postgres: a server of this run alone, by its URL in $MOGR_TEST_POSTGRES, on a socket in a temporary folder;
+# stop_postgres ends it. A server that $MOGR_TEST_POSTGRES already names is taken as it is. Fails where there is none.
+need_postgres() {
+  [ -z "${MOGR_TEST_POSTGRES:-}" ] || return 0
+  find_postgres || (apt_get postgresql) || true
+  find_postgres || return 1
+  # Not in $TMPDIR: the path of a socket has at most 107 bytes.
+  postgres_folder=$(mktemp -d /tmp/mogr-postgres.XXXXXX) || return 1
+  if [ "$(id -u)" = 0 ]; then
+    chown "$(as_postgres id -u)" "$postgres_folder" || return 1
+  fi
+  local log=$postgres_folder/log
+  if ! start_postgres </dev/null >"$log.start" 2>&1; then
+    cat "$log.start" "$log" >&2
+    return 1
+  fi
+  export MOGR_TEST_POSTGRES="postgres://mogr@localhost/postgres?host=$postgres_folder"
+}
+
+start_postgres() {
+  (
+    cd "$postgres_folder" &&
+      as_postgres "$postgres_bin/initdb" -D data -U mogr -A trust -E UTF8 --locale=C &&
+      as_postgres "$postgres_bin/pg_ctl" -D data -l log -w -t 60 -o "-c listen_addresses='' -k $postgres_folder" start
+  )
+}
+
+stop_postgres() {
+  [ -n "$postgres_folder" ] || return 0
+  (cd "$postgres_folder" && as_postgres "$postgres_bin/pg_ctl" -D data -m immediate stop) >/dev/null 2>&1 || true
+  rm -rf "$postgres_folder"
+  postgres_folder=
+}
