@@ -3,7 +3,7 @@
 //! Chroma then never takes the way through RGB, at up to four times its samples.
 
 use super::Error;
-use super::decode::reduced::{Reduced, Request};
+use super::decode::reduced::{Reduced, Request, Rows};
 use super::image::{Frame, Layout, Sampling};
 use super::light::Light;
 use super::limits::Cancel;
@@ -130,33 +130,11 @@ impl Load {
     /// # Errors
     /// [`Error::Cancelled`].
     pub(in crate::engine) fn run(&self, jpeg: &[u8], light: Light, cancel: &Cancel) -> Result<Option<Planes>, Error> {
-        let mut planes: Vec<Resampler> = (0..self.planes()).map(|index| self.resampler(index, light)).collect();
-        let request = Request { eighths: self.eighths, part: self.needed(&planes) };
-        let Ok(mut reduced) = Reduced::new(jpeg, &request, cancel) else {
-            cancel.check()?;
-            return Ok(None);
-        };
-        loop {
-            cancel.check()?;
-            match reduced.next_band() {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(_) => {
-                    cancel.check()?;
-                    return Ok(None);
-                }
-            }
-            for (index, plane) in planes.iter_mut().enumerate() {
-                let rows = reduced.rows(index);
-                let columns = plane.columns_needed();
-                for (row, samples) in (rows.top..).zip(rows.samples.chunks_exact(rows.stride)) {
-                    if plane.next_row() == Some(row) {
-                        plane.push(&samples[columns.start - rows.left..columns.end - rows.left]);
-                    }
-                }
-            }
-        }
-        Ok(Some(self.finish(planes)))
+        Ok(run_all(&[(*self, light)], jpeg, cancel)?.and_then(|mut made| made.pop()))
+    }
+
+    fn resamplers(&self, light: Light) -> Vec<Resampler> {
+        (0..self.planes()).map(|index| self.resampler(index, light)).collect()
     }
 
     fn finish(&self, planes: Vec<Resampler>) -> Planes {
@@ -232,6 +210,52 @@ impl Load {
             bottom = bottom.max(behind(rows.end, down));
         }
         Rect { x: left, y: top, size: Size::new(right - left, bottom - top) }
+    }
+}
+
+/// Decodes once and resamples for each of `loads`, in its light: each comes to the planes of [`Load::run`]. `Ok(None)` where
+/// a part that one of them needs is to be left to the general decoder.
+///
+/// # Errors
+/// [`Error::Cancelled`].
+pub(in crate::engine) fn run_all(
+    loads: &[(Load, Light)],
+    jpeg: &[u8],
+    cancel: &Cancel,
+) -> Result<Option<Vec<Planes>>, Error> {
+    let mut all: Vec<Vec<Resampler>> = loads.iter().map(|(load, light)| load.resamplers(*light)).collect();
+    let requests = loads.iter().zip(&all).map(|((load, _), planes)| Request::of(load.eighths, load.needed(planes)));
+    let Some(request) = requests.reduce(Request::and) else { return Ok(Some(Vec::new())) };
+    let Ok(mut reduced) = Reduced::new(jpeg, &request, cancel) else {
+        cancel.check()?;
+        return Ok(None);
+    };
+    loop {
+        cancel.check()?;
+        match reduced.next_band() {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(_) => {
+                cancel.check()?;
+                return Ok(None);
+            }
+        }
+        for ((load, _), planes) in loads.iter().zip(&mut all) {
+            for (index, plane) in planes.iter_mut().enumerate() {
+                push_band(plane, reduced.rows(index, load.eighths[index]));
+            }
+        }
+    }
+    Ok(Some(loads.iter().zip(all).map(|((load, _), planes)| load.finish(planes)).collect()))
+}
+
+/// Hands a band to the resampler of its plane; what lies outside that one's part is passed over.
+fn push_band(plane: &mut Resampler, rows: Rows<'_>) {
+    let columns = plane.columns_needed();
+    for (row, samples) in (rows.top..).zip(rows.samples.chunks_exact(rows.stride)) {
+        if plane.next_row() == Some(row) {
+            plane.push(&samples[columns.start - rows.left..columns.end - rows.left]);
+        }
     }
 }
 

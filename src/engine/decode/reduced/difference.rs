@@ -26,11 +26,11 @@ pub fn check(jpeg: &[u8]) {
 
 fn luma(jpeg: &[u8], eighths: u8, sampling: &Sampling) -> Option<(Vec<u8>, usize)> {
     let part = Rect { x: 0, y: 0, size: sampling.size };
-    let mut reduced = Reduced::new(jpeg, &Request { eighths: [eighths; 3], part }, &Cancel::default()).ok()?;
+    let mut reduced = Reduced::new(jpeg, &Request::of([eighths; 3], part), &Cancel::default()).ok()?;
     let (mut samples, mut stride) = (Vec::new(), 0);
     while reduced.next_band().ok()? {
-        samples.extend_from_slice(reduced.rows(0).samples);
-        stride = reduced.rows(0).stride;
+        samples.extend_from_slice(reduced.rows(0, eighths).samples);
+        stride = reduced.rows(0, eighths).stride;
     }
     Some((samples, stride))
 }

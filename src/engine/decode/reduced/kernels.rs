@@ -53,11 +53,11 @@ fn inverse<const N: usize>(blocks: &[[i32; 64]], samples: &mut [u8], stride: usi
 pub fn decode_planes(jpeg: &[u8], eighths: u8) -> Option<usize> {
     let sampling = sampling(jpeg)?;
     let part = Rect { x: 0, y: 0, size: sampling.size };
-    let mut reduced = Reduced::new(jpeg, &Request { eighths: [eighths; 3], part }, &Cancel::default()).ok()?;
+    let mut reduced = Reduced::new(jpeg, &Request::of([eighths; 3], part), &Cancel::default()).ok()?;
     let planes = if sampling.gray { 1 } else { 3 };
     let mut samples = 0;
     while reduced.next_band().ok()? {
-        samples += (0..planes).map(|index| reduced.rows(index).samples.len()).sum::<usize>();
+        samples += (0..planes).map(|index| reduced.rows(index, eighths).samples.len()).sum::<usize>();
     }
     Some(samples)
 }

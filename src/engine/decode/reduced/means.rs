@@ -53,10 +53,12 @@ impl Means {
     /// The samples of one row of units.
     pub(super) fn row(&self, component: &mut Component, window: &Window, row: usize) {
         let first = window.columns.start * component.across;
-        for (y, target) in component.samples.chunks_exact_mut(component.stride).enumerate() {
-            let start = (row * component.down + y) * self.stride + first;
-            for (sample, dc) in target.iter_mut().zip(&self.values[start..start + component.stride]) {
-                *sample = mean_sample(i32::from(*dc).wrapping_mul(self.quantisation));
+        for layer in &mut component.layers {
+            for (y, target) in layer.samples.chunks_exact_mut(layer.stride).enumerate() {
+                let start = (row * component.down + y) * self.stride + first;
+                for (sample, dc) in target.iter_mut().zip(&self.values[start..start + layer.stride]) {
+                    *sample = mean_sample(i32::from(*dc).wrapping_mul(self.quantisation));
+                }
             }
         }
     }

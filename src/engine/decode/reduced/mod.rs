@@ -11,6 +11,7 @@ mod huffman;
 mod idct;
 mod means;
 mod scan;
+mod several;
 
 #[cfg(all(feature = "internals", feature = "native"))]
 pub(in crate::engine) mod difference;
@@ -33,10 +34,52 @@ use crate::geometry::{Rect, Size};
 /// What is to be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Request {
-    /// Eighths of its own stored resolution for each of Y, Cb and Cr, 1–8. Progressive files have 1.
-    pub(in crate::engine) eighths: [u8; 3],
+    /// The scales that each of Y, Cb and Cr is decoded at, of its own stored resolution. Progressive files have 1/8.
+    pub(in crate::engine) scales: [Scales; 3],
     /// The part of the picture that is needed, in its own pixels.
     pub(in crate::engine) part: Rect,
+}
+
+impl Request {
+    /// One scale for each of Y, Cb and Cr, in eighths.
+    pub(in crate::engine) fn of(eighths: [u8; 3], part: Rect) -> Self {
+        Self { scales: eighths.map(Scales::one), part }
+    }
+
+    /// What this one and the other ask for together.
+    pub(in crate::engine) fn and(self, other: Self) -> Self {
+        let scales = std::array::from_fn(|index| self.scales[index].and(other.scales[index]));
+        Self { scales, part: hull(self.part, other.part) }
+    }
+}
+
+/// The smallest rectangle around both.
+fn hull(one: Rect, other: Rect) -> Rect {
+    let (x, y) = (one.x.min(other.x), one.y.min(other.y));
+    let right = (one.x + one.size.width).max(other.x + other.size.width);
+    let bottom = (one.y + one.size.height).max(other.y + other.size.height);
+    Rect { x, y, size: Size::new(right - x, bottom - y) }
+}
+
+/// A set of scales N/8, N from 1 to 8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Scales(u8);
+
+impl Scales {
+    /// The scale of that many eighths, 1–8.
+    fn one(eighths: u8) -> Self {
+        debug_assert!((1..=8).contains(&eighths), "{eighths} eighths");
+        Self(1 << ((eighths - 1) & 7))
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The numbers N, rising.
+    fn iter(self) -> impl Iterator<Item = usize> {
+        (1..=8).filter(move |points| self.0 >> (points - 1) & 1 == 1)
+    }
 }
 
 /// A band of rows of one plane.
@@ -107,7 +150,7 @@ impl<'a> Reduced<'a> {
         let window = Window::new(&frame, request.part);
         let components = Component::all(&frame, request, &window).ok_or(Unclaimed)?;
         let source = if frame.progressive {
-            if components.iter().any(|component| component.points() != 1) {
+            if components.iter().any(|component| !component.is_means()) {
                 return Err(Unclaimed);
             }
             Source::Means(Means::read(jpeg, tables, &frame, scan, cancel)?)
@@ -157,9 +200,9 @@ impl<'a> Reduced<'a> {
         Ok(true)
     }
 
-    /// The rows of plane `index` in the band that was decoded last.
-    pub(in crate::engine) fn rows(&self, index: usize) -> Rows<'_> {
+    /// The rows of plane `index` in the band that was decoded last, at a scale that was asked for.
+    pub(in crate::engine) fn rows(&self, index: usize, eighths: u8) -> Rows<'_> {
         let component = &self.components[index];
-        component.rows(&self.window, self.next_row.saturating_sub(1))
+        component.rows(&self.window, self.next_row.saturating_sub(1), usize::from(eighths))
     }
 }

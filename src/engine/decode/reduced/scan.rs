@@ -8,7 +8,8 @@ use super::bits::Bits;
 use super::headers::{FrameHeader, ScanHeader, Tables, Unclaimed, natural};
 use super::huffman::{AcTable, Huffman};
 use super::idct::{BLOCK, Basis, Block, UNUSED, Waves, mean_sample, spill};
-use super::{Request, Rows};
+use super::several::{Coefficients, several};
+use super::{Request, Rows, Scales};
 use crate::geometry::Rect;
 
 /// The minimum coded units that cover the part that is needed.
@@ -37,51 +38,58 @@ impl Window {
     }
 }
 
-/// One component: how it is reduced, and the rows of its current band.
+/// One component, and what it is reduced to: at least one layer.
 pub(super) struct Component {
-    points: usize,
     pub(super) across: usize,
     pub(super) down: usize,
+    pub(super) layers: Vec<Layer>,
+}
+
+/// A component at one scale: the rows of its current band.
+pub(super) struct Layer {
+    pub(super) points: usize,
     pub(super) stride: usize,
     pub(super) samples: Vec<u8>,
 }
 
 impl Component {
     pub(super) fn all(frame: &FrameHeader, request: &Request, window: &Window) -> Option<Vec<Self>> {
-        let component = |(header, points): (&super::headers::ComponentHeader, u8)| {
-            let points = usize::from(points);
-            if !(1..=8).contains(&points) {
-                return None;
-            }
-            let stride = window.columns.len() * header.across * points + spill(points);
-            let samples = vec![0; stride * header.down * points];
-            Some(Self { points, across: header.across, down: header.down, stride, samples })
+        let component = |(header, scales): (&super::headers::ComponentHeader, Scales)| {
+            let layer = |points: usize| {
+                let stride = window.columns.len() * header.across * points + spill(points);
+                Layer { points, stride, samples: vec![0; stride * header.down * points] }
+            };
+            let layers: Vec<Layer> = scales.iter().map(layer).collect();
+            (!layers.is_empty()).then_some(Self { across: header.across, down: header.down, layers })
         };
-        frame.components.iter().zip(request.eighths).map(component).collect()
+        frame.components.iter().zip(request.scales).map(component).collect()
     }
 
-    pub(super) fn points(&self) -> usize {
-        self.points
+    /// Whether it is reduced to the means of its blocks alone.
+    pub(super) fn is_means(&self) -> bool {
+        self.layers.iter().all(|layer| layer.points == 1)
     }
 
-    pub(super) fn rows(&self, window: &Window, row: usize) -> Rows<'_> {
+    /// The rows of row `row` of units at that many points; no rows where nobody asked for these.
+    pub(super) fn rows(&self, window: &Window, row: usize, points: usize) -> Rows<'_> {
+        let layer = self.layers.iter().find(|layer| layer.points == points);
         Rows {
-            samples: &self.samples,
-            stride: self.stride,
-            left: window.columns.start * self.across * self.points,
-            top: row * self.down * self.points,
+            samples: layer.map_or(&[], |layer| &layer.samples),
+            stride: layer.map_or(1, |layer| layer.stride),
+            left: window.columns.start * self.across * points,
+            top: row * self.down * points,
         }
     }
 }
 
 /// Where the coefficients of a block go that has N × N samples, and the last of them that is needed.
-struct Selection {
-    slot: [u8; 64],
-    last: usize,
+pub(super) struct Selection {
+    pub(super) slot: [u8; 64],
+    pub(super) last: usize,
 }
 
 /// Tables for each N; index 0 is not used.
-static SELECTIONS: LazyLock<[Selection; 9]> = LazyLock::new(|| {
+pub(super) static SELECTIONS: LazyLock<[Selection; 9]> = LazyLock::new(|| {
     std::array::from_fn(|points| {
         let is_needed = |at: usize| natural(at) / 8 < points && natural(at) % 8 < points;
         Selection {
@@ -91,23 +99,24 @@ static SELECTIONS: LazyLock<[Selection; 9]> = LazyLock::new(|| {
     })
 });
 
-struct Bases(Basis<5>, Basis<6>, Basis<7>, Basis<8>);
+pub(super) struct Bases(pub(super) Basis<5>, pub(super) Basis<6>, pub(super) Basis<7>, pub(super) Basis<8>);
 
 static BASES: LazyLock<Bases> = LazyLock::new(|| Bases(Basis::new(), Basis::new(), Basis::new(), Basis::new()));
 
 /// How a component is coded.
-struct Coder {
-    dc: Huffman,
-    ac: Rc<AcTable>,
+pub(super) struct Coder {
+    pub(super) dc: Huffman,
+    pub(super) ac: Rc<AcTable>,
     /// In zigzag order.
-    quantisation: [i32; 64],
+    pub(super) quantisation: [i32; 64],
     /// Blocks a unit.
     blocks: usize,
-    inverse: Inverse,
+    /// One a layer of the component.
+    pub(super) inverses: Vec<Inverse>,
 }
 
 /// How coefficients become samples: a few are added up as they are read, many are transformed together.
-enum Inverse {
+pub(super) enum Inverse {
     One,
     Two(Box<Waves<2>>),
     Three(Box<Waves<3>>),
@@ -197,7 +206,7 @@ impl<'a> Sequential<'a> {
             coders.push(Coder {
                 dc: Huffman::for_differences(tables.dc[dc].as_ref()?)?,
                 ac: table,
-                inverse: Inverse::new(component.points, &quantisation),
+                inverses: component.layers.iter().map(|layer| Inverse::new(layer.points, &quantisation)).collect(),
                 quantisation,
                 blocks: header.across * header.down,
             });
@@ -247,6 +256,7 @@ impl<'a> Sequential<'a> {
         let mut local = self.bits;
         let bits = &mut local;
         let bases = &*BASES;
+        let mut read = Coefficients::default();
         for unit in 0..*units {
             if restarts.before_unit(bits)? {
                 *predictions = [0; 3];
@@ -262,12 +272,19 @@ impl<'a> Sequential<'a> {
             }
             let column = unit - window.columns.start;
             for ((coder, prediction), component) in coders.iter().zip(predictions.iter_mut()).zip(&mut *components) {
-                let Component { points, across, down, stride, samples } = component;
+                let Component { across, down, layers } = component;
+                let ([inverse], [Layer { points, stride, samples }]) = (&coder.inverses[..], &mut layers[..]) else {
+                    for at in 0..*across * *down {
+                        let block = (column * *across + at % *across, at / *across);
+                        several(bits, coder, prediction, bases, &mut read, (layers, block))?;
+                    }
+                    continue;
+                };
                 for y in 0..*down {
                     for x in 0..*across {
                         let left = y * *points * *stride + (column * *across + x) * *points;
                         let square = (&mut samples[..], left, *stride);
-                        match &coder.inverse {
+                        match inverse {
                             Inverse::One => mean(bits, coder, prediction, square)?,
                             Inverse::Two(waves) => waved(bits, coder, prediction, waves, square)?,
                             Inverse::Three(waves) => waved(bits, coder, prediction, waves, square)?,
@@ -296,11 +313,11 @@ fn has_newer_instructions() -> bool {
 }
 
 /// The samples that a block goes to: rows, index of the first sample, samples from row to row.
-type Square<'a> = (&'a mut [u8], usize, usize);
+pub(super) type Square<'a> = (&'a mut [u8], usize, usize);
 
 /// The DC coefficient, which libjpeg keeps in 16 bits.
 #[inline(always)]
-fn dequantised(prediction: i32, coder: &Coder) -> i32 {
+pub(super) fn dequantised(prediction: i32, coder: &Coder) -> i32 {
     i32::from(prediction as i16).wrapping_mul(coder.quantisation[0])
 }
 
@@ -337,7 +354,7 @@ fn block<const N: usize>(
     coder: &Coder,
     prediction: &mut i32,
     basis: &Basis<N>,
-    (samples, left, stride): Square<'_>,
+    square: Square<'_>,
 ) -> Option<()> {
     let selection = &SELECTIONS[N];
     *prediction = prediction.wrapping_add(coder.dc.difference(bits)?);
@@ -348,21 +365,38 @@ fn block<const N: usize>(
         block[usize::from(selection.slot[at] & 63)] = value.wrapping_mul(coder.quantisation[at]);
         is_flat = false;
     })?;
+    finish_block(&mut block, dc, is_flat, basis, square);
+    Some(())
+}
+
+/// The samples of a block whose AC coefficients are in place; where it has none, all are its mean.
+#[inline(always)]
+pub(super) fn finish_block<const N: usize>(
+    block: &mut Block,
+    dc: i32,
+    is_flat: bool,
+    basis: &Basis<N>,
+    (samples, left, stride): Square<'_>,
+) {
     if is_flat {
         for row in samples[left..].chunks_mut(stride).take(N) {
             row[..N].fill(mean_sample(dc));
         }
-        return Some(());
+        return;
     }
     block[0] = dc;
-    basis.inverse(&block, samples, left, stride);
-    Some(())
+    basis.inverse(block, samples, left, stride);
 }
 
 /// Hands over the AC coefficients up to `last` with their places (1–63) in zigzag order, and passes over the others;
 /// `None` where the codes make no block.
 #[inline(always)]
-fn coefficients(bits: &mut Bits<'_>, table: &AcTable, last: usize, mut take: impl FnMut(usize, i32)) -> Option<()> {
+pub(super) fn coefficients(
+    bits: &mut Bits<'_>,
+    table: &AcTable,
+    last: usize,
+    mut take: impl FnMut(usize, i32),
+) -> Option<()> {
     let mut at = 1;
     loop {
         bits.ensure_32();

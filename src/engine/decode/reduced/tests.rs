@@ -56,13 +56,13 @@ struct Plane {
 
 fn decode(jpeg: &[u8], eighths: u8, part: Rect) -> Result<Vec<Plane>, Unclaimed> {
     let sampling = sampling(jpeg).ok_or(Unclaimed)?;
-    let request = Request { eighths: [eighths; 3], part };
+    let request = Request::of([eighths; 3], part);
     let mut reduced = Reduced::new(jpeg, &request, &Cancel::default())?;
     let count = if sampling.gray { 1 } else { 3 };
     let mut planes: Vec<Plane> = Vec::new();
     while reduced.next_band()? {
         for index in 0..count {
-            let rows = reduced.rows(index);
+            let rows = reduced.rows(index, eighths);
             let stride = rows.stride - idct::spill(eighths.into());
             if planes.len() == index {
                 planes.push(Plane { samples: Vec::new(), stride, left: rows.left, top: rows.top });
@@ -191,14 +191,43 @@ fn broken_files_do_no_harm() {
 fn kernels_agree() {
     let file = jpeg(150, 110, &PLAIN);
     for eighths in 1..=8 {
-        let request = Request { eighths: [eighths; 3], part: whole(150, 110) };
+        let request = Request::of([eighths; 3], whole(150, 110));
         let mut fast = Reduced::new(&file, &request, &Cancel::default()).expect("a plain file");
         let mut plain = Reduced::new(&file, &request, &Cancel::default()).expect("a plain file");
         while fast.next_band().expect("a whole file") {
             let Source::Sequential(sequential) = &mut plain.source else { panic!("it is sequential") };
             sequential.decode_row(&mut plain.components, &plain.window).expect("a whole file");
             for (fast, plain) in fast.components.iter().zip(&plain.components) {
-                assert_eq!(fast.samples, plain.samples, "{eighths}/8");
+                assert_eq!(fast.layers[0].samples, plain.layers[0].samples, "{eighths}/8");
+            }
+        }
+    }
+}
+
+/// At several scales together each has the samples that it has alone, whatever part the others need.
+#[test]
+fn scales_share_what_is_read() {
+    let size = whole(150, 110);
+    let corner = Rect { x: 90, y: 61, size: Size::new(33, 20) };
+    for variant in [PLAIN, Variant { restart: Some(3), ..PLAIN }] {
+        let file = jpeg(150, 110, &variant);
+        let requests = (1..=8_u8).map(|eighths| {
+            Request::of([eighths, 9 - eighths, 4.min(eighths)], if eighths % 2 == 0 { size } else { corner })
+        });
+        let together = requests.clone().reduce(Request::and).expect("eight requests");
+        let mut together = Reduced::new(&file, &together, &Cancel::default()).expect("a plain file");
+        let mut alone: Vec<Reduced> = requests
+            .map(|request| Request { part: size, ..request })
+            .map(|request| Reduced::new(&file, &request, &Cancel::default()).expect("a plain file"))
+            .collect();
+        while together.next_band().expect("a whole file") {
+            for (eighths, alone) in (1..=8_u8).zip(&mut alone) {
+                assert!(alone.next_band().expect("a whole file"));
+                for (index, eighths) in [eighths, 9 - eighths, 4.min(eighths)].into_iter().enumerate() {
+                    let (one, all) = (alone.rows(index, eighths), together.rows(index, eighths));
+                    assert!(!one.samples.is_empty());
+                    assert_eq!((one.samples, one.left, one.top), (all.samples, all.left, all.top), "{eighths}/8");
+                }
             }
         }
     }
