@@ -58,6 +58,24 @@ pub(super) fn cost(program: &Program, pictures: &[Header]) -> Cost {
     }
 }
 
+/// Bytes of all frames that a program makes of one, from the loaded one on: where it shares each of them with other programs,
+/// all are held at once. Planes that are encoded as they are become none.
+pub(super) fn frames_bytes(program: &Program) -> u64 {
+    let (loaded, done) = match &program.planes {
+        Some(start) if start.is_all => return 0,
+        Some(start) => (start.load.view.size(), start.steps),
+        None => (program.decoded_size(), 0),
+    };
+    let pixel_bytes = 4 * program.depth.bytes();
+    let frame = |size: Size| size.area() * pixel_bytes;
+    let mut size = loaded;
+    let steps = program.steps[done..].iter().map(|step| {
+        size = step.result_size(size);
+        frame(size)
+    });
+    channels(&program.source) * program.depth.bytes() * loaded.area() + steps.sum::<u64>()
+}
+
 /// A picture in memory: its size, and bytes for every two pixels (coarse chroma has half a byte a pixel).
 #[derive(Clone, Copy)]
 struct Picture {

@@ -16,10 +16,12 @@ pub mod light;
 pub mod limits;
 pub mod metadata;
 pub mod op;
+mod paint;
 pub mod planes;
 pub mod program;
 pub mod resolve;
 pub mod run;
+pub mod shared;
 pub mod view;
 
 use crate::error::ErrorKind;

@@ -272,6 +272,14 @@ impl Program {
         }
     }
 
+    /// How the result is encoded, where it is a picture or told of as one.
+    pub const fn image_output(&self) -> Option<&ImageOutput> {
+        match &self.answer {
+            Answer::Image(output) | Answer::Info(Some(output)) => Some(output),
+            Answer::Info(None) | Answer::Exif | Answer::Average => None,
+        }
+    }
+
     /// Whether the answer needs no pixels of the source.
     pub const fn is_header_only(&self) -> bool {
         matches!(self.answer, Answer::Info(None) | Answer::Exif)

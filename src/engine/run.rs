@@ -5,14 +5,13 @@ use bytes::Bytes;
 use super::deep::{self, DeepStep};
 use super::encode::search::{self, Found, Goal};
 use super::image::{Deep, Depth, Format, Frame, Header, Layout};
-use super::light::Light;
 use super::limits::{Cancel, Limits};
 use super::metadata::{self, Metadata};
-use super::op::{average, blur, canvas, composite, crop, resize, rotate, round, sharpen, text};
+use super::op::{average, canvas};
+use super::paint::Painter;
 use super::planes::Planes;
-use super::program::{Answer, ImageOutput, Program, Slim, Step};
+use super::program::{Answer, ImageOutput, Program, Slim};
 use super::{Error, color, decode, encode};
-use crate::geometry::Size;
 use crate::plan::image_mogr2::{SizeBound, SizeLimit};
 use crate::plan::output::{OutputFormat, QualityTarget};
 
@@ -78,26 +77,25 @@ pub fn run(
     cancel: &Cancel,
     stage: &mut dyn FnMut(Stage),
 ) -> Result<Output, Error> {
-    let profile = metadata::read(source, &program.source).icc;
-    let mut job = Job { program, source, profile, limits, cancel, stage };
+    let profile = profile(program, source);
+    let mut job = Job { program, source, profile: profile.as_deref(), limits, cancel, stage };
     match &program.answer {
-        Answer::Image(output) => job.picture(output, pictures),
+        Answer::Image(output) | Answer::Info(Some(output)) => job.picture(output, pictures),
         Answer::Info(None) => Ok(json(&info(&program.source))),
-        Answer::Info(Some(output)) => {
-            let picture = job.picture(output, pictures)?;
-            let found_quality = picture.found_quality;
-            Ok(Output { found_quality, ..json(&info(&decode::probe(&picture.body)?)) })
-        }
         Answer::Exif => {
             let exif = metadata::read(source, &program.source).exif.ok_or(Error::NoExif)?;
             Ok(json(&metadata::exif_json(&exif)?))
         }
         Answer::Average => {
             let frame = job.average_frame(pictures)?;
-            let [r, g, b] = average::average(&frame);
-            Ok(json(&serde_json::json!({ "RGB": format!("0x{r:02x}{g:02x}{b:02x}") })))
+            job.frame_output(frame)
         }
     }
+}
+
+/// The source's colour profile.
+pub(super) fn profile(program: &Program, source: &[u8]) -> Option<Vec<u8>> {
+    metadata::read(source, &program.source).icc
 }
 
 fn json(value: &serde_json::Value) -> Output {
@@ -122,39 +120,89 @@ pub fn info(header: &Header) -> serde_json::Value {
     info
 }
 
-struct Job<'a> {
-    program: &'a Program,
-    source: &'a Bytes,
+/// One program at work on its source.
+pub(super) struct Job<'a> {
+    pub(super) program: &'a Program,
+    pub(super) source: &'a Bytes,
     /// The source's colour profile.
-    profile: Option<Vec<u8>>,
-    limits: &'a Limits,
-    cancel: &'a Cancel,
-    stage: &'a mut dyn FnMut(Stage),
+    pub(super) profile: Option<&'a [u8]>,
+    pub(super) limits: &'a Limits,
+    pub(super) cancel: &'a Cancel,
+    pub(super) stage: &'a mut dyn FnMut(Stage),
 }
 
 impl Job<'_> {
     fn picture(&mut self, output: &ImageOutput, pictures: &[Bytes]) -> Result<Output, Error> {
-        let settings = settings(output, self.metadata(output), self.cancel);
+        let settings = self.settings(output);
         let painter = Painter::prepare(self.program, pictures, self.limits, self.cancel)?;
-        let found = if self.program.animated {
-            Found { file: self.animation(&painter, &settings)?, quality: None }
+        if self.program.animated {
+            let file = self.animation(&painter, &settings)?;
+            self.output(output, Found { file, quality: None })
         } else if let Some(file) = self.turned(&settings)? {
-            Found { file, quality: None }
+            self.output(output, Found { file, quality: None })
         } else if let Some(planes) = self.finished_planes()? {
-            (self.stage)(Stage::Encode);
-            let file = self.smaller(output, &settings, |settings| encode::planes(&planes, settings))?;
-            Found { file, quality: None }
+            self.planes_output(&planes)
         } else if let Some(steps) = self.deep_steps() {
-            let frame = self.deep_still(&steps, &settings)?;
-            (self.stage)(Stage::Encode);
-            let file = self.smaller(output, &settings, |settings| encode::still_deep(&frame, settings))?;
-            Found { file, quality: None }
+            (self.stage)(Stage::Decode);
+            let frame = decode::still_deep(self.source, &self.program.source, self.limits, self.cancel)?;
+            self.deep_output(frame, &steps)
         } else {
             let frame = self.still(&painter, Some(&settings))?;
-            (self.stage)(Stage::Encode);
-            self.encode(frame, output, &settings)?
+            self.frame_output(frame)
+        }
+    }
+
+    pub(super) fn settings(&self, output: &ImageOutput) -> encode::Settings {
+        settings(output, self.metadata(output), self.cancel)
+    }
+
+    /// The answer that finished planes come to.
+    pub(super) fn planes_output(&mut self, planes: &Planes) -> Result<Output, Error> {
+        let Some(output) = self.program.image_output() else { return self.frame_output(planes.clone().into_frame()) };
+        let (output, settings) = (*output, self.settings(output));
+        (self.stage)(Stage::Encode);
+        let file = self.smaller(&output, &settings, |settings| encode::planes(planes, settings))?;
+        self.output(&output, Found { file, quality: None })
+    }
+
+    /// The answer that a frame comes to after all steps.
+    pub(super) fn frame_output(&mut self, frame: Frame) -> Result<Output, Error> {
+        let Some(output) = self.program.image_output() else {
+            let [r, g, b] = average::average(&frame);
+            return Ok(json(&serde_json::json!({ "RGB": format!("0x{r:02x}{g:02x}{b:02x}") })));
         };
-        Ok(self.within_limit(output, found))
+        let (output, settings) = (*output, self.settings(output));
+        (self.stage)(Stage::Encode);
+        let found = self.encode(frame, &output, &settings)?;
+        self.output(&output, found)
+    }
+
+    /// The answer that a decoded frame of 16 bits comes to by these steps.
+    pub(super) fn deep_output(&mut self, mut frame: Frame<Deep>, steps: &[DeepStep]) -> Result<Output, Error> {
+        let output = *self.program.image_output().expect("only pictures have 16 bits");
+        let settings = self.settings(&output);
+        (self.stage)(Stage::Ops);
+        if let Some(profile) = self.used_up_profile(frame.layout(), Some(&settings)) {
+            color::deep_to_srgb(&mut frame, profile, self.cancel)?;
+        }
+        for step in steps {
+            frame = step.apply(frame, self.program.light, self.cancel)?;
+        }
+        (self.stage)(Stage::Encode);
+        let file = self.smaller(&output, &settings, |settings| encode::still_deep(&frame, settings))?;
+        self.output(&output, Found { file, quality: None })
+    }
+
+    /// The answer that a file comes to: itself, the source, or what there is to tell of it.
+    pub(super) fn output(&self, output: &ImageOutput, found: Found) -> Result<Output, Error> {
+        let picture = self.within_limit(output, found);
+        match self.program.answer {
+            Answer::Info(_) => {
+                let found_quality = picture.found_quality;
+                Ok(Output { found_quality, ..json(&info(&decode::probe(&picture.body)?)) })
+            }
+            _ => Ok(picture),
+        }
     }
 
     /// What is encoded at the quality that was asked for, or, by `imageslim`, with fewer bytes.
@@ -187,19 +235,8 @@ impl Job<'_> {
     }
 
     /// The program's steps, where it is one of 16 bits.
-    fn deep_steps(&self) -> Option<Vec<DeepStep>> {
+    pub(super) fn deep_steps(&self) -> Option<Vec<DeepStep>> {
         if self.program.depth == Depth::Sixteen { deep::steps(&self.program.steps) } else { None }
-    }
-
-    /// The picture with 16 bits after all steps.
-    fn deep_still(&mut self, steps: &[DeepStep], settings: &encode::Settings) -> Result<Frame<Deep>, Error> {
-        (self.stage)(Stage::Decode);
-        let mut frame = decode::still_deep(self.source, &self.program.source, self.limits, self.cancel)?;
-        (self.stage)(Stage::Ops);
-        if let Some(profile) = self.used_up_profile(frame.layout(), Some(settings)) {
-            color::deep_to_srgb(&mut frame, profile, self.cancel)?;
-        }
-        steps.iter().try_fold(frame, |frame, step| step.apply(frame, self.program.light, self.cancel))
     }
 
     /// The decoded first frame after all steps, for a result with these settings or, without, in sRGB.
@@ -230,9 +267,9 @@ impl Job<'_> {
     }
 
     /// The source's profile, where the result does not carry it.
-    fn used_up_profile(&self, layout: Layout, settings: Option<&encode::Settings>) -> Option<&[u8]> {
+    pub(super) fn used_up_profile(&self, layout: Layout, settings: Option<&encode::Settings>) -> Option<&[u8]> {
         let is_carried = settings.is_some_and(|settings| settings.embeds_icc(layout));
-        self.profile.as_deref().filter(|_| !is_carried)
+        self.profile.filter(|_| !is_carried)
     }
 
     fn average_frame(&mut self, pictures: &[Bytes]) -> Result<Frame, Error> {
@@ -378,123 +415,4 @@ fn slim_settings(settings: &encode::Settings, slim: Slim, source_quality: Option
         effort: encode::Effort::Small,
         ..settings.clone()
     }
-}
-
-/// A program's steps with their pictures and texts ready, to be applied to every frame.
-struct Painter<'a> {
-    light: Light,
-    steps: Vec<Prepared<'a>>,
-}
-
-enum Prepared<'a> {
-    /// As resolved.
-    Step(&'a Step),
-    /// Paint once at a corner.
-    Over { mark: Frame, at: (i64, i64), dissolve_percent: u8 },
-    /// Paint all over.
-    Tile { mark: Frame, gap: (u32, u32), dissolve_percent: u8 },
-}
-
-impl<'a> Painter<'a> {
-    fn prepare(program: &'a Program, pictures: &[Bytes], limits: &Limits, cancel: &Cancel) -> Result<Self, Error> {
-        let mut size = program.source.size;
-        let mut steps = Vec::with_capacity(program.steps.len());
-        for step in &program.steps {
-            cancel.check()?;
-            steps.push(prepare(step, size, program.light, pictures, limits, cancel)?);
-            size = step.result_size(size);
-        }
-        Ok(Self { light: program.light, steps })
-    }
-
-    /// Does all steps but the first `done`.
-    fn paint(&self, mut frame: Frame, done: usize, cancel: &Cancel) -> Result<Frame, Error> {
-        for step in &self.steps[done..] {
-            cancel.check()?;
-            frame = match step {
-                Prepared::Step(step) => apply(step, frame, self.light, cancel)?,
-                Prepared::Over { mark, at, dissolve_percent } => {
-                    composite::over(&mut frame, mark, *at, *dissolve_percent);
-                    frame
-                }
-                Prepared::Tile { mark, gap, dissolve_percent } => {
-                    composite::tile(&mut frame, mark, *gap, *dissolve_percent, cancel)?;
-                    frame
-                }
-            };
-        }
-        cancel.check()?;
-        Ok(frame)
-    }
-}
-
-/// Makes a step's picture or text ready; `size` is the picture's size when the step begins.
-fn prepare<'a>(
-    step: &'a Step,
-    size: Size,
-    light: Light,
-    pictures: &[Bytes],
-    limits: &Limits,
-    cancel: &Cancel,
-) -> Result<Prepared<'a>, Error> {
-    let load = |picture: usize, size| {
-        let bytes = pictures.get(picture).ok_or(Error::NotAnImage)?;
-        mark(bytes, size, light, limits, cancel)
-    };
-    Ok(match step {
-        Step::Mark { picture, size, at, dissolve_percent } => {
-            Prepared::Over { mark: load(*picture, *size)?, at: *at, dissolve_percent: *dissolve_percent }
-        }
-        Step::TileMark { picture, size, gap, dissolve_percent } => {
-            Prepared::Tile { mark: load(*picture, *size)?, gap: *gap, dissolve_percent: *dissolve_percent }
-        }
-        Step::Text(text) => {
-            let mark = text::render(&text.lettering, TEXT_LIMIT)?;
-            let placement = text.placement;
-            let at = placement.gravity.place(mark.size(), size, placement.dx.into(), placement.dy.into());
-            Prepared::Over { mark, at, dissolve_percent: text.lettering.dissolve }
-        }
-        Step::TiledText(tiled) => {
-            let mark = text::tiled(size, tiled)?;
-            Prepared::Over { mark, at: (0, 0), dissolve_percent: tiled.lettering.dissolve }
-        }
-        step => Prepared::Step(step),
-    })
-}
-
-/// The largest box that text may fill; more of it would not show on any result.
-const TEXT_LIMIT: Size = Size::new(9_999, 9_999);
-
-/// A picture to paint: upright, in sRGB, at the size it is painted at.
-fn mark(bytes: &Bytes, size: Size, light: Light, limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
-    let header = decode::probe(bytes)?;
-    let mut frame = decode::still(bytes, &header, 8, limits, cancel)?;
-    if let Some(profile) = metadata::read(bytes, &header).icc {
-        color::to_srgb(&mut frame, &profile, cancel)?;
-    }
-    if let Some(orientation) = header.orientation {
-        frame = rotate::orient(frame, orientation);
-    }
-    resize::resize(frame, size, light, cancel)
-}
-
-fn apply(step: &Step, frame: Frame, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
-    Ok(match *step {
-        Step::Orient(orientation) => rotate::orient(frame, orientation),
-        Step::Resize(size) => resize::resize(frame, size, light, cancel)?,
-        Step::Crop(rect) => crop::crop(frame, rect),
-        Step::Rotate { degrees, canvas, background } => {
-            if degrees % 90 == 0 {
-                rotate::quarter_turns(frame, (degrees / 90) as u8)
-            } else {
-                rotate::rotate(frame, degrees, canvas, background, cancel)?
-            }
-        }
-        Step::Place { canvas, offset, background } => canvas::place(frame, canvas, offset, background),
-        Step::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px, cancel)?,
-        Step::Sharpen => sharpen::sharpen(frame, cancel)?,
-        Step::RoundCorners { radius_x, radius_y } => round::round_corners(frame, radius_x, radius_y),
-        // Prepared before the first frame.
-        Step::Mark { .. } | Step::TileMark { .. } | Step::Text(_) | Step::TiledText(_) => frame,
-    })
 }

@@ -30,6 +30,7 @@ mod properties;
 mod reference;
 mod saveas;
 mod server;
+mod shared_decode;
 mod sources;
 mod styles;
 mod turns;
