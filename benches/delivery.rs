@@ -11,6 +11,7 @@ use mogr::engine::image::Header;
 use mogr::engine::limits::{Cancel, Limits};
 use mogr::engine::program::{Program, Rendering};
 use mogr::engine::run::Stage;
+use mogr::engine::shared::{self, Task};
 use mogr::engine::{Error, decode, encode, resolve, run};
 use mogr::plan::Plan;
 use mogr::plan::output::OutputFormat;
@@ -185,6 +186,39 @@ fn transform(bencher: Bencher, job: &Job) {
     let program = job.program(&limits);
     bencher.bench(|| {
         run::run(&program, job.source, &pictures, &limits, &Cancel::default(), &mut |_| {}).expect("a result")
+    });
+}
+
+/// The sizes of a job with ten outputs of a 24-megapixel photograph: from the first in steps of itself.
+const SETS: [u32; 2] = [100, 200];
+
+fn set(first: u32) -> Vec<Program> {
+    let limits = Limits::default();
+    let fops = (1..=10).map(|index| format!("imageView2/2/w/{}", first * index));
+    let header = decode::probe(&LARGE).expect("an image");
+    fops.map(|fops| resolve::resolve(&plan(&fops), &header, &[], &limits, Rendering::default()).expect("a program"))
+        .collect()
+}
+
+#[divan::bench(args = SETS, sample_count = 10)]
+fn ten_sizes_at_once(bencher: Bencher, first: u32) {
+    let (programs, limits) = (set(first), Limits::default());
+    let tasks: Vec<Task<'_>> = programs.iter().map(|program| Task { program, pictures: &[] }).collect();
+    bencher.bench(|| {
+        shared::run_all(&tasks, &LARGE, &limits, 1 << 30, &Cancel::default(), &mut |_, output| {
+            divan::black_box(output.expect("a result"));
+        });
+    });
+}
+
+#[divan::bench(args = SETS, sample_count = 10)]
+fn ten_sizes_one_by_one(bencher: Bencher, first: u32) {
+    let (programs, limits) = (set(first), Limits::default());
+    bencher.bench(|| {
+        for program in &programs {
+            let output = run::run(program, &LARGE, &[], &limits, &Cancel::default(), &mut |_| {});
+            divan::black_box(output.expect("a result"));
+        }
     });
 }
 

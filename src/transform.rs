@@ -4,6 +4,8 @@
 //! answer conditional requests; [`Transformer::render`] answers from the cache or computes, once for all that ask at
 //! the same time. Pixel work runs on [`Workers`].
 
+mod set;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -280,14 +282,7 @@ impl Transformer {
             Ok(pictures) => self.make(identity, &source, pictures, so_far).await,
             Err(error) => Err(error),
         };
-        match made {
-            Err(error) if identity.plan.ignores_errors() && error.is_ignorable() => {
-                tracing::info!(%error, "answering with the source");
-                let media_type = media_type_of(&source, &identity.key);
-                Ok(Rendered { body: source, media_type, timings: Timings::default() })
-            }
-            made => made,
-        }
+        set::or_source(&identity.plan, made, &source, &identity.key)
     }
 
     async fn make(

@@ -30,6 +30,8 @@ pub struct Workers {
     permits: Arc<Semaphore>,
     /// One a thread, and some more.
     turns: Arc<Semaphore>,
+    /// One for every other thread, at least one: what jobs may hold at a time.
+    jobs: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     queue: usize,
     threads: mpsc::Sender<Work>,
@@ -56,8 +58,8 @@ impl Workers {
             thread.spawn(move || run_all(&work)).expect("the system gives threads");
         }
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        let (permits, turns) = (semaphore(count), semaphore(count + READ_AHEAD));
-        Self { permits, turns, waiting: Arc::default(), queue, threads }
+        let (permits, turns, jobs) = (semaphore(count), semaphore(count + READ_AHEAD), semaphore((count / 2).max(1)));
+        Self { permits, turns, jobs, waiting: Arc::default(), queue, threads }
     }
 
     /// Waits until a thread will soon be free: whoever reads its source after that holds it for a short time only, and few
@@ -77,6 +79,29 @@ impl Workers {
         self.take(&self.permits).await
     }
 
+    /// Waits until fewer jobs than half of the threads (but one where there is only one) are at work: who works for nobody that
+    /// waits at a screen holds this before it reads its source, until it is done.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where the threads are gone.
+    pub async fn job_turn(&self) -> Result<Permit, Error> {
+        Self::wait(&self.jobs).await
+    }
+
+    /// Waits for a free thread without taking a place in the queue of requests; for who holds a turn of
+    /// [`Workers::job_turn`].
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where the threads are gone.
+    pub async fn job_permit(&self) -> Result<Permit, Error> {
+        Self::wait(&self.permits).await
+    }
+
+    async fn wait(semaphore: &Arc<Semaphore>) -> Result<Permit, Error> {
+        let held = Arc::clone(semaphore).acquire_owned().await.map_err(|_| Error::Busy)?;
+        Ok(Permit { _held: held })
+    }
+
     async fn take(&self, semaphore: &Arc<Semaphore>) -> Result<Permit, Error> {
         if let Ok(held) = Arc::clone(semaphore).try_acquire_owned() {
             return Ok(Permit { _held: held });
@@ -85,8 +110,7 @@ impl Workers {
         if place.ahead >= self.queue {
             return Err(Error::Busy);
         }
-        let held = Arc::clone(semaphore).acquire_owned().await.map_err(|_| Error::Busy)?;
-        Ok(Permit { _held: held })
+        Self::wait(semaphore).await
     }
 
     /// Does `work` on the thread that `permit` stands for. Where nobody waits for it any more it is told to stop; a panic
@@ -158,6 +182,8 @@ impl Drop for Waiting {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -204,6 +230,27 @@ mod tests {
         assert!(turns.iter().all(Result::is_ok));
         assert_eq!(workers.turn().await.map(drop), Err(Error::Busy));
         assert!(workers.permit().await.is_ok(), "what is read needs no turn");
+    }
+
+    #[tokio::test]
+    async fn jobs_leave_half_of_the_threads() {
+        for (threads, share) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
+            let workers = Workers::new(threads, 0);
+            let mut held = Vec::new();
+            for _ in 0..share {
+                held.push(workers.job_turn().await.expect("a turn"));
+                held.push(workers.job_permit().await.expect("a thread"));
+            }
+            let mut next = std::pin::pin!(workers.job_turn());
+            assert!(next.as_mut().now_or_never().is_none(), "{threads} threads");
+            let requests = threads - share;
+            for _ in 0..requests {
+                held.push(workers.permit().await.expect("a thread for a request"));
+            }
+            assert!(workers.permit().await.is_err(), "{threads} threads");
+            drop(held);
+            assert!(next.await.is_ok());
+        }
     }
 
     #[tokio::test]
