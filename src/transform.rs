@@ -233,22 +233,6 @@ impl Transformer {
         self.cache.get_or_try_insert(identity.cache_key, compute).await
     }
 
-    /// The result of `plan` over an object whose bytes are `source`, made for a job: not from the cache, nor into it.
-    ///
-    /// # Errors
-    /// Any [`Error`].
-    pub async fn render_for_job(
-        &self,
-        bucket: &Arc<Bucket>,
-        key: &str,
-        plan: Plan,
-        source: &Bytes,
-    ) -> Result<Rendered, Error> {
-        let identity = self.identify(bucket, key, plan).await?;
-        let pictures = self.pictures(bucket, &identity.plan).await?;
-        self.make(&identity, source, pictures, Timings::default()).await
-    }
-
     /// The program that `plan` becomes over an object, without running it.
     ///
     /// # Errors

@@ -50,7 +50,46 @@ struct Read {
     media_type: String,
 }
 
+impl Read {
+    fn facts(&self, claim: &Claim) -> Facts<'_> {
+        Facts {
+            bucket: self.bucket.name(),
+            key: &self.key,
+            source_hash: &self.hash,
+            source_bytes: self.body.len() as u64,
+            source_type: &self.media_type,
+            now: claim.job.created,
+        }
+    }
+
+    /// The source as a result.
+    fn copy(&self) -> Rendered {
+        let (body, media_type) = (self.body.clone(), self.media_type.clone());
+        Rendered { body, media_type, timings: transform::Timings::default() }
+    }
+}
+
+/// How an output comes about; with what stands in its place, where something does.
+enum Planned {
+    /// It is there.
+    There(Stored),
+    /// It is the source.
+    Copied(Option<Stored>),
+    /// It is made of the source.
+    Made(Box<Plan>, Option<Stored>),
+}
+
+impl Planned {
+    fn plan(&self) -> Option<&Plan> {
+        match self {
+            Self::Made(plan, _) => Some(plan),
+            _ => None,
+        }
+    }
+}
+
 /// Why an output is not there: for good, or for now.
+#[derive(Clone)]
 struct Trouble {
     kind: ErrorKind,
     failure: Failure,
@@ -91,31 +130,104 @@ impl Work {
     /// Where the queue cannot be written; what was done so far stays recorded.
     pub(super) async fn run(&self, queue: &Queue, claim: &Claim) -> Result<Ended, Error> {
         let _forget = Progress { work: self, id: &claim.job.id };
-        let is_last = claim.attempt >= self.max_attempts;
         let left: Vec<usize> =
             (0..claim.job.outcomes.len()).filter(|position| claim.job.outcomes[*position].is_none()).collect();
-        let source = self.read(&claim.job.spec.source).await;
+        let made = match self.read(&claim.job.spec.source).await {
+            Ok(source) => Box::pin(self.make_all(claim, &left, &source)).await,
+            Err(trouble) => left.iter().map(|_| Err(trouble.clone())).collect(),
+        };
         let mut ended = Ended::Done;
-        for (done, position) in left.iter().enumerate() {
-            let made = match &source {
-                Ok(source) => self.make(claim, &claim.job.spec.outputs[*position], source).await,
-                Err(trouble) => Err(Trouble { kind: trouble.kind, failure: trouble.failure.clone() }),
+        for (position, made) in left.into_iter().zip(made) {
+            let Some(outcome) = self.outcome(claim, made) else {
+                ended = Ended::ForNow;
+                continue;
             };
-            let outcome = match made {
-                Ok(outcome) => outcome,
-                Err(trouble) if trouble.kind.is_transient() && !is_last => {
-                    tracing::warn!(job = %claim.job.id, problem = trouble.failure.message, "an output is tried again later");
-                    ended = Ended::ForNow;
-                    continue;
-                }
-                Err(trouble) => Outcome::Failed(trouble.failure),
-            };
-            self.set_progress(&claim.job.id, (done + 1) * 1000 / left.len());
-            if !queue.record(claim, *position, &outcome, SystemTime::now()).await? {
+            if !queue.record(claim, position, &outcome, SystemTime::now()).await? {
                 return Ok(Ended::Lost);
             }
         }
         Ok(ended)
+    }
+
+    /// What is recorded of an output; nothing where it may be made later.
+    fn outcome(&self, claim: &Claim, made: Result<Outcome, Trouble>) -> Option<Outcome> {
+        match made {
+            Ok(outcome) => Some(outcome),
+            Err(trouble) if trouble.kind.is_transient() && claim.attempt < self.max_attempts => {
+                tracing::warn!(job = %claim.job.id, problem = trouble.failure.message, "an output is tried again later");
+                None
+            }
+            Err(trouble) => Some(Outcome::Failed(trouble.failure)),
+        }
+    }
+
+    /// The outputs at the positions `left`: what is there already is found out first, the rest is made together.
+    async fn make_all(&self, claim: &Claim, left: &[usize], source: &Read) -> Vec<Result<Outcome, Trouble>> {
+        let facts = source.facts(claim);
+        let mut planned = Vec::with_capacity(left.len());
+        for position in left {
+            let output = &claim.job.spec.outputs[*position];
+            planned.push((output, self.plan(claim, output, &facts).await));
+        }
+        let plans: Vec<Plan> =
+            planned.iter().filter_map(|(_, planned)| planned.as_ref().ok()?.plan().cloned()).collect();
+        let mut rendered =
+            self.transformer.render_bytes(&source.bucket, &source.key, &source.body, &plans).await.into_iter();
+        let mut made = Vec::with_capacity(left.len());
+        for (done, (output, planned)) in planned.into_iter().enumerate() {
+            made.push(match planned {
+                Ok(Planned::There(stored)) => Ok(Outcome::Stored(stored)),
+                Ok(Planned::Copied(existing)) => self.keep(output, &facts, existing, source.copy()).await,
+                Ok(Planned::Made(_, existing)) => match rendered.next() {
+                    Some(Ok(rendered)) => self.keep(output, &facts, existing, rendered).await,
+                    Some(Err(error)) => Err(error.into()),
+                    None => Err(transform::Error::Crashed.into()),
+                },
+                Err(trouble) => Err(trouble),
+            });
+            self.set_progress(&claim.job.id, (done + 1) * 1000 / left.len());
+        }
+        made
+    }
+
+    /// How an output comes about.
+    async fn plan(&self, claim: &Claim, output: &OutputSpec, facts: &Facts<'_>) -> Result<Planned, Trouble> {
+        let existing = match destination::known(output, facts) {
+            Some((bucket, key)) if !claim.job.spec.force => self.existing(bucket, &key).await?,
+            _ => None,
+        };
+        match existing {
+            // What an earlier attempt stored and could not record is this job's own: it is made again to know.
+            Some(existing) if claim.attempt == 1 => Ok(Planned::There(existing)),
+            existing if output.pipeline.is_empty() => Ok(Planned::Copied(existing)),
+            existing => match Plan::parse(&output.pipeline) {
+                Ok(plan) => Ok(Planned::Made(Box::new(plan), existing)),
+                Err(error) => Err(Trouble::new(error.kind(), &error)),
+            },
+        }
+    }
+
+    /// Stores a result, unless another object stands in its place or it is told rather than stored.
+    async fn keep(
+        &self,
+        output: &OutputSpec,
+        facts: &Facts<'_>,
+        existing: Option<Stored>,
+        rendered: Rendered,
+    ) -> Result<Outcome, Trouble> {
+        // Facts about a picture are told, unless their owner names a place for them (spec 7.2).
+        if output.destination == Destination::Derived && rendered.media_type == JSON {
+            return Ok(Outcome::Data(String::from_utf8_lossy(&rendered.body).into_owned()));
+        }
+        if let Some(existing) = existing
+            && existing.hash != qetag(&rendered.body)
+        {
+            return Ok(Outcome::Stored(existing));
+        }
+        let (bucket, key) = destination::of_result(output, facts, &rendered.body);
+        let bucket = self.transformer.buckets().named(bucket)?;
+        bucket.put(&key, rendered.body.clone(), &rendered.media_type).await?;
+        Ok(Outcome::Stored(stored(bucket.name(), key, &rendered)))
     }
 
     async fn read(&self, source: &Source) -> Result<Read, Trouble> {
@@ -126,51 +238,6 @@ impl Work {
         let (meta, body) = self.transformer.read(&bucket, key).await?;
         let media_type = meta.content_type.unwrap_or_else(|| media_type_of(&body, key));
         Ok(Read { bucket, key: key.clone(), hash: qetag(&body), body, media_type })
-    }
-
-    /// Makes one output and stores it, unless it is there.
-    async fn make(&self, claim: &Claim, output: &OutputSpec, source: &Read) -> Result<Outcome, Trouble> {
-        let facts = Facts {
-            bucket: source.bucket.name(),
-            key: &source.key,
-            source_hash: &source.hash,
-            source_bytes: source.body.len() as u64,
-            source_type: &source.media_type,
-            now: claim.job.created,
-        };
-        let existing = match destination::known(output, &facts) {
-            Some((bucket, key)) if !claim.job.spec.force => self.existing(bucket, &key).await?,
-            _ => None,
-        };
-        // What an earlier attempt stored and could not record is this job's own: it is made again to know.
-        if let Some(existing) = &existing
-            && claim.attempt == 1
-        {
-            return Ok(Outcome::Stored(existing.clone()));
-        }
-        let rendered = self.render(output, source).await?;
-        // Facts about a picture are told, unless their owner names a place for them (spec 7.2).
-        if output.destination == Destination::Derived && rendered.media_type == JSON {
-            return Ok(Outcome::Data(String::from_utf8_lossy(&rendered.body).into_owned()));
-        }
-        if let Some(existing) = existing
-            && existing.hash != qetag(&rendered.body)
-        {
-            return Ok(Outcome::Stored(existing));
-        }
-        let (bucket, key) = destination::of_result(output, &facts, &rendered.body);
-        let bucket = self.transformer.buckets().named(bucket)?;
-        bucket.put(&key, rendered.body.clone(), &rendered.media_type).await?;
-        Ok(Outcome::Stored(stored(bucket.name(), key, &rendered)))
-    }
-
-    async fn render(&self, output: &OutputSpec, source: &Read) -> Result<Rendered, Trouble> {
-        if output.pipeline.is_empty() {
-            let (body, media_type) = (source.body.clone(), source.media_type.clone());
-            return Ok(Rendered { body, media_type, timings: transform::Timings::default() });
-        }
-        let plan = Plan::parse(&output.pipeline).map_err(|error| Trouble::new(error.kind(), &error))?;
-        Ok(self.transformer.render_for_job(&source.bucket, &source.key, plan, &source.body).await?)
     }
 
     /// The object that stands at a destination.
