@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{BucketConfig, Config};
-use crate::http::dialect::qiniu::pfop::{self, Pfops};
+use crate::http::dialect::qiniu::pfop::Pfops;
+use crate::http::dialect::qiniu::{self, Qiniu};
 use crate::http::target::{BucketRules, Delivery};
 use crate::http::{api, dialect, jobs as jobs_api, server};
 use crate::jobs::model::JobId;
@@ -87,8 +88,19 @@ const fn timeouts(config: &Config) -> Timeouts {
 
 /// What fetches and posts, past the address guard.
 fn remote(config: &Config) -> Remote {
+    install_tls();
     let guard = AddressGuard::new(config.fetch.allow.clone(), config.fetch.ports.clone());
     Remote::new(guard, timeouts(config))
+}
+
+/// Qiniu's protocol over what is delivered.
+fn qiniu(config: &Config, delivery: &Arc<Delivery>, pfops: Option<Pfops>) -> Qiniu {
+    let settings = qiniu::Settings {
+        data_dir: config.data_dir.clone(),
+        upload_bytes: config.limits.upload_bytes,
+        patience: qiniu::Settings::PATIENCE,
+    };
+    Qiniu::new(Arc::clone(delivery), remote(config), pfops, settings)
 }
 
 fn open_bucket(name: &str, bucket: &BucketConfig, remote: &Remote, timeouts: Timeouts) -> anyhow::Result<Bucket> {
@@ -154,13 +166,15 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
     let mut routes = api::router(Arc::clone(&state));
     let mut tasks = Vec::new();
     // Without access keys nobody could submit a job, and there is nothing to keep.
+    let mut pfops = None;
     if !config.keys.is_empty() {
         let queue = open_queue(config).await?;
         tasks.extend(job_tasks(config, &queue, &state.transformer, &stop));
         let keys = Arc::new(config.key_ring());
-        let pfops = Pfops { queue: queue.clone(), transformer: state.transformer.clone(), keys: Arc::clone(&keys) };
-        routes = routes.merge(pfop::router(pfops)).merge(jobs_api::router(queue, keys));
+        routes = routes.merge(jobs_api::router(queue.clone(), Arc::clone(&keys)));
+        pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
     }
+    let routes = routes.merge(qiniu::router(Arc::new(qiniu(config, &state, pfops))));
     let api_stop = stop.clone();
     tasks.extend([
         tokio::spawn(server::serve(images, Arc::clone(&state), stop.clone())),

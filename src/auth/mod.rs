@@ -8,6 +8,7 @@ pub mod key_ring;
 pub mod management;
 pub mod notification;
 pub mod saveas;
+pub mod upload;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_PAD_INDIFFERENT};

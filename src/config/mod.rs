@@ -81,6 +81,8 @@ pub struct CacheConfig {
 pub struct LimitsConfig {
     /// Most bytes of a source. Default 64 MiB.
     pub source_bytes: u64,
+    /// Most bytes of an upload. Default 5 GiB.
+    pub upload_bytes: u64,
     /// Limits on pixels, edges and frames: the keys `source_pixels`, `source_edge`, `gif_frames`, `webp_frames`,
     /// `animation_pixels`, `output_edge` and `output_pixels`.
     pub image: Limits,
@@ -197,7 +199,14 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let queue = const { NonZeroUsize::new(256).unwrap() };
-        Self { source_bytes: 64 << 20, image: Limits::default(), time: Duration::from_secs(10), queue, workers }
+        Self {
+            source_bytes: 64 << 20,
+            upload_bytes: 5 << 30,
+            image: Limits::default(),
+            time: Duration::from_secs(10),
+            queue,
+            workers,
+        }
     }
 }
 

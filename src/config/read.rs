@@ -124,6 +124,7 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
     let default = LimitsConfig::default();
     let config = LimitsConfig {
         source_bytes: section.or("source_bytes", Bytes(default.source_bytes)).0,
+        upload_bytes: section.or("upload_bytes", Bytes(default.upload_bytes)).0,
         image: Limits {
             source_edge: section.or("source_edge", default.image.source_edge),
             source_pixels: section.or("source_pixels", default.image.source_pixels),

@@ -51,6 +51,7 @@ max_age = "10m"
 
 [limits]
 source_bytes = "1k"
+upload_bytes = "2GiB"
 source_pixels = "150M"
 source_edge = 20_000
 gif_frames = 10
@@ -112,7 +113,10 @@ fn every_key_is_read() {
     };
     let count = |n| NonZeroUsize::new(n).unwrap();
     let time = Duration::from_millis(500);
-    assert_eq!(config.limits, LimitsConfig { source_bytes: 1000, image, time, queue: count(7), workers: count(3) });
+    assert_eq!(
+        config.limits,
+        LimitsConfig { source_bytes: 1000, upload_bytes: 2 << 30, image, time, queue: count(7), workers: count(3) }
+    );
     assert!(config.fetch.allow[0].contains("127.0.0.1".parse().unwrap()));
     assert_eq!((config.fetch.allow.len(), config.fetch.ports), (2, vec![80, 8080]));
     let jobs = JobsConfig {

@@ -25,6 +25,7 @@ pub fn router(delivery: Arc<Delivery>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(async || "ok\n"))
         .route("/styles", get(styles))
+        .route("/", get(explain))
         .fallback(explain)
         .with_state(delivery)
 }

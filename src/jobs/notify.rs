@@ -23,6 +23,8 @@ const TRIED_FOR: Duration = Duration::from_secs(25 * 3600);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long a failure of the database is waited out.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Most bytes of an answer, which nobody reads.
+const ANSWER_BYTES: u64 = 1 << 20;
 /// Messages in flight at once, to all receivers.
 const IN_FLIGHT: usize = 64;
 
@@ -123,10 +125,10 @@ impl Notifier {
         let job = job.ok_or("its job is gone")?;
         let message = (self.spell)(&job);
         let headers = self.headers(&notification.url, &job, &message);
-        let answered = self.remote.post(&notification.url, headers, message.body).await;
-        match answered {
-            Ok(answer) if answer.status.is_success() => Ok(()),
-            Ok(answer) => Err(format!("the receiver answered {}", answer.status.as_u16())),
+        let url = url::Url::parse(&notification.url).map_err(|error| error.to_string())?;
+        match self.remote.post(&url, headers, message.body, ANSWER_BYTES).await {
+            Ok((status, _)) if status.is_success() => Ok(()),
+            Ok((status, _)) => Err(format!("the receiver answered {}", status.as_u16())),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -5,12 +5,15 @@
 //! bucket. [`Remote`] fetches what URLs name (watermark pictures). Everything that leaves this machine towards an
 //! address a user can influence goes through [`guard`].
 
+pub mod facts;
 pub mod guard;
 pub mod objects;
 pub mod origin;
 pub mod qetag;
+pub mod resources;
 #[cfg(not(feature = "ring"))]
 mod signing;
+pub mod spool;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -74,6 +77,24 @@ pub enum Error {
         /// Whether waiting for it was the problem.
         timed_out: bool,
     },
+    /// The object exists already, and may not be replaced.
+    #[error("file exists: {key:?} in bucket {bucket:?}")]
+    Exists {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+    },
+    /// No object can have this key.
+    #[error("{key:?} cannot be a key in bucket {bucket:?}: {problem}")]
+    BadKey {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// Which rule refuses it.
+        problem: &'static str,
+    },
     /// The bucket cannot do this.
     #[error("bucket {bucket:?} cannot {action}")]
     ReadOnly {
@@ -91,6 +112,7 @@ impl Error {
             Self::NotFound { .. } | Self::NoSuchBucket(_) | Self::UrlNotFound { .. } => ErrorKind::NotFound,
             Self::Forbidden { .. } | Self::ReadOnly { .. } => ErrorKind::Forbidden,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Exists { .. } | Self::BadKey { .. } => ErrorKind::Invalid,
             Self::Upstream { timed_out: true, .. } => ErrorKind::UpstreamTimeout,
             Self::Upstream { .. } => ErrorKind::Upstream,
         }

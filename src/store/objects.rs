@@ -1,4 +1,8 @@
 //! Object stores: a folder, memory, S3, GCS, Azure; all through the `object_store` crate.
+//!
+//! Keys below [`RESERVED`] are this server's own: no request reads, writes or lists them.
+
+mod manage;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,6 +19,10 @@ use object_store::{
 use url::Url;
 
 use super::{ByteStream, Error, Meta, Timeouts, collect};
+pub(super) use manage::Found;
+
+/// Where this server keeps what it knows of a bucket's objects.
+const RESERVED: &str = ".mogr";
 
 /// An object store and the prefix in it under which a bucket's keys live.
 #[derive(Clone, Debug)]
@@ -109,7 +117,7 @@ impl Objects {
 
     /// Stores an object whole or not at all.
     pub(super) async fn put(&self, bucket: &str, key: &str, body: Bytes, content_type: &str) -> Result<(), Error> {
-        let path = self.path(bucket, key)?;
+        let path = self.path_to_write(bucket, key)?;
         let payload = PutPayload::from_bytes(body);
         let attributes = Attributes::from_iter([(Attribute::ContentType, content_type.to_owned())]);
         let with_type = PutOptions { attributes, ..PutOptions::default() };
@@ -131,17 +139,36 @@ impl Objects {
     /// The key's place in the store. Keys that the store cannot name (empty or dotted segments, control characters)
     /// name no object.
     fn path(&self, bucket: &str, key: &str) -> Result<Path, Error> {
-        let missing = || Error::NotFound { bucket: bucket.to_owned(), key: key.to_owned() };
-        let path = Path::parse(key).map_err(|_| missing())?;
-        // `Path` drops slashes at both ends; a key with one there is another key.
-        if path.as_ref() != key || key.is_empty() {
-            return Err(missing());
-        }
-        Ok(match &self.prefix {
-            Some(prefix) => prefix.parts().chain(path.parts()).collect(),
-            None => path,
-        })
+        let path = parse_key(key).map_err(|_| Error::NotFound { bucket: bucket.to_owned(), key: key.to_owned() })?;
+        Ok(self.prefixed(&path))
     }
+
+    /// The same, for an object that is to be: the error says what is wrong with the key.
+    fn path_to_write(&self, bucket: &str, key: &str) -> Result<Path, Error> {
+        let refused = |problem| Error::BadKey { bucket: bucket.to_owned(), key: key.to_owned(), problem };
+        Ok(self.prefixed(&parse_key(key).map_err(refused)?))
+    }
+
+    fn prefixed(&self, path: &Path) -> Path {
+        match &self.prefix {
+            Some(prefix) => prefix.parts().chain(path.parts()).collect(),
+            None => path.clone(),
+        }
+    }
+}
+
+/// A key as a path, or why no object has that key.
+fn parse_key(key: &str) -> Result<Path, &'static str> {
+    let segments = "it has empty or dotted segments or control characters";
+    let path = Path::parse(key).map_err(|_| segments)?;
+    // `Path` drops slashes at both ends; a key with one there is another key.
+    if path.as_ref() != key || key.is_empty() {
+        return Err(segments);
+    }
+    if key.split('/').next() == Some(RESERVED) {
+        return Err("keys below .mogr/ are the server's own");
+    }
+    Ok(path)
 }
 
 fn cloud_store(

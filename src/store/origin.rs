@@ -30,18 +30,6 @@ pub struct Remote {
     timeouts: Timeouts,
 }
 
-/// What a receiver answered to a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Posted {
-    /// Its status.
-    pub status: StatusCode,
-    /// The beginning of its body, as far as anybody reads.
-    pub body: Bytes,
-}
-
-/// Most bytes of an answer to a message.
-const ANSWER_BYTES: u64 = 1 << 20;
-
 impl Remote {
     /// A client behind `guard`. Proxies of the environment are not used: they would connect in its stead.
     ///
@@ -92,25 +80,27 @@ impl Remote {
         }
     }
 
-    /// Sends a message to `url`; redirects are answers like others.
+    /// Sends `body` to `url`, and tells the status and at most `max_bytes` of the answer; redirects are answers like others.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for a URL or address that may not be reached, [`Error::UrlNotFound`] for text that is no URL,
-    /// [`Error::Upstream`] where no answer comes.
-    pub async fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Result<Posted, Error> {
-        let url =
-            Url::parse(url).map_err(|error| Error::UrlNotFound { url: url.to_owned(), problem: error.to_string() })?;
-        check_url(&url, &self.guard).map_err(|problem| Error::Forbidden { url: shown(&url), problem })?;
+    /// [`Error::Forbidden`] for a URL or address that may not be reached, [`Error::Upstream`] where no answer came,
+    /// [`Error::TooLarge`].
+    pub async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        max_bytes: u64,
+    ) -> Result<(StatusCode, Bytes), Error> {
+        check_url(url, &self.guard).map_err(|problem| Error::Forbidden { url: shown(url), problem })?;
         let post = async {
             let request = self.poster.post(url.clone()).headers(headers).body(body);
-            let response = request.send().await.map_err(|error| failure(&url, &error))?;
-            let status = response.status();
-            let body = collect(body_stream(response, shown(&url)), None, ANSWER_BYTES).await.unwrap_or_default();
-            Ok(Posted { status, body })
+            let response = request.send().await.map_err(|error| failure(url, &error))?;
+            let (status, declared) = (response.status(), response.content_length());
+            Ok((status, collect(body_stream(response, shown(url)), declared, max_bytes).await?))
         };
-        let stalled =
-            || Error::Upstream { place: shown(&url), problem: "no answer in time".to_owned(), timed_out: true };
-        tokio::time::timeout(self.timeouts.read, post).await.unwrap_or_else(|_| Err(stalled()))
+        let late = Error::Upstream { place: shown(url), problem: "no answer in time".to_owned(), timed_out: true };
+        tokio::time::timeout(self.timeouts.read, post).await.unwrap_or(Err(late))
     }
 
     async fn get(&self, url: &Url, method: reqwest::Method, headers: HeaderMap) -> Result<reqwest::Response, Error> {

@@ -6,22 +6,73 @@ use sha1::{Digest, Sha1};
 
 const BLOCK_BYTES: usize = 4 << 20;
 
+const SINGLE_BLOCK: u8 = 0x16;
+const BLOCKS: u8 = 0x96;
+const PARTS: u8 = 0x9e;
+
 /// 28 characters: URL-safe Base64 of 0x16 and the SHA-1 of up to 4 MiB, or of 0x96 and the SHA-1 of the blocks' SHA-1s.
 pub fn qetag(content: &[u8]) -> String {
-    let (marker, digest) = if content.len() <= BLOCK_BYTES {
-        (0x16, Sha1::digest(content))
-    } else {
-        let blocks: Vec<u8> = content.chunks(BLOCK_BYTES).flat_map(Sha1::digest).collect();
-        (0x96, Sha1::digest(blocks))
-    };
-    let mut hash = vec![marker];
-    hash.extend_from_slice(&digest);
-    URL_SAFE.encode(hash)
+    let mut hasher = Qetag::default();
+    hasher.update(content);
+    hasher.finish()
+}
+
+/// [`qetag`] of bytes that come in pieces.
+#[derive(Clone, Default)]
+pub struct Qetag {
+    block: Sha1,
+    block_bytes: usize,
+    finished: Vec<u8>,
+}
+
+impl Qetag {
+    /// Takes the next bytes.
+    pub fn update(&mut self, mut piece: &[u8]) {
+        while !piece.is_empty() {
+            if self.block_bytes == BLOCK_BYTES {
+                self.finished.extend_from_slice(&self.block.finalize_reset());
+                self.block_bytes = 0;
+            }
+            let (now, later) = piece.split_at(piece.len().min(BLOCK_BYTES - self.block_bytes));
+            self.block.update(now);
+            self.block_bytes += now.len();
+            piece = later;
+        }
+    }
+
+    /// The hash of everything that was taken.
+    pub fn finish(mut self) -> String {
+        let last = self.block.finalize();
+        if self.finished.is_empty() {
+            return encode(SINGLE_BLOCK, &last);
+        }
+        self.finished.extend_from_slice(&last);
+        encode(BLOCKS, &Sha1::digest(&self.finished))
+    }
+}
+
+/// The hash of an object that was completed of parts, each by its own hash and length; `None` where the object's own
+/// hash stands: for parts of exactly 4 MiB with a last one of at most that.
+pub fn qetag_of_parts(parts: &[(String, u64)]) -> Option<String> {
+    let (last, others) = parts.split_last()?;
+    let block = BLOCK_BYTES as u64;
+    if last.1 <= block && others.iter().all(|(_, bytes)| *bytes == block) {
+        return None;
+    }
+    let digests: Option<Vec<u8>> = parts.iter().try_fold(Vec::new(), |mut all, (hash, _)| {
+        all.extend_from_slice(URL_SAFE.decode(hash).ok()?.get(1..)?);
+        Some(all)
+    });
+    Some(encode(PARTS, &Sha1::digest(digests?)))
+}
+
+fn encode(marker: u8, digest: &[u8]) -> String {
+    URL_SAFE.encode([&[marker], digest].concat())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::qetag;
+    use super::{Qetag, qetag, qetag_of_parts};
 
     #[test]
     fn vectors_of_the_specification() {
@@ -35,6 +86,33 @@ mod tests {
             (&counting, "lv4Ew6JqZ47UmtoHTb4ntxxH-h5H"),
         ] {
             assert_eq!(qetag(content), hash);
+        }
+    }
+
+    #[test]
+    fn pieces_make_no_difference() {
+        let content: Vec<u8> = (0..9_437_184_u32).map(|i| (i % 251) as u8).collect();
+        for size in [1 << 20, 4_194_304, 4_194_303, 3_000_001, 9_437_184] {
+            let mut hasher = Qetag::default();
+            content.chunks(size).for_each(|piece| hasher.update(piece));
+            assert_eq!(hasher.finish(), "lv4Ew6JqZ47UmtoHTb4ntxxH-h5H", "{size}");
+        }
+    }
+
+    #[test]
+    fn parts() {
+        let zeros = |bytes: usize| vec![0; bytes];
+        for (parts, hash) in [
+            (vec![b"hello".to_vec(), b" world".to_vec()], Some("no7Lzp_ot5yagCilL_E-PFgdGLzL")),
+            (vec![zeros(1 << 20), zeros(1 << 20), b"abc".to_vec()], Some("njHtqxRgSb7Z7MUVQloIiw8Ibx5A")),
+            (vec![zeros(5 << 20), zeros(1)], Some("nkxKI5BuqkcFUS7PEH7IHdZ-7ha6")),
+            (vec![zeros(4 << 20), zeros(1)], None),
+            (vec![zeros(4 << 20), zeros(4 << 20)], None),
+            (vec![b"hello".to_vec()], None),
+            (vec![], None),
+        ] {
+            let parts: Vec<_> = parts.iter().map(|part| (qetag(part), part.len() as u64)).collect();
+            assert_eq!(qetag_of_parts(&parts).as_deref(), hash, "{parts:?}");
         }
     }
 }

@@ -57,9 +57,9 @@ async fn pfop_as(server: &Server, access_key: &str, fields: &[(&str, &str)]) -> 
 }
 
 async fn post_form(server: &Server, authorization: &str, body: String) -> Answer {
-    let mut headers = vec![("content-type", "application/x-www-form-urlencoded".to_owned())];
-    headers.extend(Some(("authorization", authorization.to_owned())).filter(|(_, value)| !value.is_empty()));
-    server.send_api(Method::POST, "/pfop", &headers, body).await
+    let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
+    headers.extend(Some(("authorization", authorization)).filter(|(_, value)| !value.is_empty()));
+    server.api_send(Method::POST, "/pfop", &headers, body).await
 }
 
 async fn pfop(server: &Server, fields: &[(&str, &str)]) -> Answer {
@@ -88,8 +88,9 @@ async fn signed(server: &Server, method: Method, path: &str, access_key: &str) -
 
 async fn signed_with(server: &Server, method: Method, path: &str, access_key: &str, json: &'static str) -> Answer {
     let signature = keys().sign(access_key, &format!("{path}\n")).unwrap();
-    let headers = [("authorization", format!("QBox {signature}")), ("content-type", "application/json".to_owned())];
-    server.send_api(method, path, &headers, json).await
+    let authorization = format!("QBox {signature}");
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    server.api_send(method, path, &headers, json).await
 }
 
 fn saveas(entry: &str) -> String {

@@ -34,3 +34,4 @@ mod shared_decode;
 mod sources;
 mod styles;
 mod turns;
+mod upload;

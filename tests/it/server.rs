@@ -83,26 +83,28 @@ impl Server {
     }
 
     /// Any request on the API listener.
-    pub(crate) async fn send_api(
+    pub(crate) async fn api_send(
         &self,
         method: Method,
         path_and_query: &str,
-        headers: &[(&str, String)],
+        headers: &[(&str, &str)],
         body: impl Into<reqwest::Body>,
     ) -> Answer {
-        let mut request = self.client.request(method, format!("http://{}{path_and_query}", self.running.api));
-        for (name, value) in headers {
-            request = request.header(*name, value);
-        }
-        answered(request.body(body)).await
+        let url = format!("http://{}{path_and_query}", self.running.api);
+        self.exchange(self.client.request(method, url).body(body), headers).await
     }
 
     async fn request(&self, method: Method, url: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = self.client.request(method, url);
+        self.exchange(self.client.request(method, url), headers).await
+    }
+
+    async fn exchange(&self, mut request: reqwest::RequestBuilder, headers: &[(&str, &str)]) -> Answer {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        answered(request).await
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
     }
 
     /// Sends bytes as they are and returns the status line and the rest of what comes back.
@@ -114,12 +116,6 @@ impl Server {
         stream.read_to_end(&mut answer).await.unwrap();
         String::from_utf8_lossy(&answer).into_owned()
     }
-}
-
-async fn answered(request: reqwest::RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
-    let (status, headers) = (response.status(), response.headers().clone());
-    Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
 }
 
 impl Answer {

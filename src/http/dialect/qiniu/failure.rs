@@ -99,6 +99,7 @@ impl From<store::Error> for Failure {
         match &error {
             store::Error::NotFound { .. } => Self::missing("no such file or directory"),
             store::Error::NoSuchBucket(_) => Self::new(631, "no such bucket"),
+            store::Error::Exists { .. } => Self::new(614, "file exists"),
             _ => of_kind(error.kind(), &error),
         }
     }
@@ -123,9 +124,11 @@ mod tests {
 
     #[test]
     fn failures_have_the_vendors_statuses() {
-        let missing = store::Error::NotFound { bucket: "photos".to_owned(), key: "a".to_owned() };
+        let (bucket, key) = ("photos".to_owned(), "a".to_owned());
+        let missing = store::Error::NotFound { bucket: bucket.clone(), key: key.clone() };
         for (failure, status, message) in [
             (Failure::from(missing), 612, "no such file or directory"),
+            (Failure::from(store::Error::Exists { bucket, key }), 614, "file exists"),
             (Failure::from(store::Error::NoSuchBucket("x".to_owned())), 631, "no such bucket"),
             (Failure::from(auth::Error::BadToken), 401, "bad token"),
             (Failure::from(auth::Error::Expired), 401, "expired token"),

@@ -3,19 +3,118 @@
 //! Answers of this dialect carry `X-Reqid`: the vendor's clients take one without it for a stranger's.
 
 pub mod access;
+mod callback;
+pub mod commit;
 pub mod failure;
 mod fops;
+mod form;
+pub mod mime;
 pub mod pfop;
 pub mod prefop;
+mod turns;
+pub mod values;
+pub mod variables;
 
-use std::time::Instant;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
-use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
-use http::HeaderName;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{HeaderName, Method, StatusCode};
 
+use self::failure::Failure;
+use self::pfop::Pfops;
 use crate::http::server::request_id;
+use crate::http::target::Delivery;
+use crate::store::spool::Spool;
+use crate::store::{Bucket, Remote};
+use turns::Turns;
+
+/// What uploads may take.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The server's own files.
+    pub data_dir: PathBuf,
+    /// Most bytes of an upload, whatever its policy says.
+    pub upload_bytes: u64,
+    /// How long a sender may be silent.
+    pub patience: Duration,
+}
+
+impl Settings {
+    /// How long senders may be silent, where nobody says otherwise.
+    pub const PATIENCE: Duration = Duration::from_secs(60);
+}
+
+/// Everything that this dialect needs.
+#[derive(Debug)]
+pub struct Qiniu {
+    /// Buckets, keys, and what reads pictures.
+    pub delivery: Arc<Delivery>,
+    /// What sends callbacks.
+    pub remote: Remote,
+    /// Where uploads submit jobs; without it a policy that asks for one is refused.
+    pub pfops: Option<Pfops>,
+    settings: Settings,
+    spool: Spool,
+    turns: Turns,
+}
+
+impl Qiniu {
+    /// The dialect over these buckets and keys.
+    pub fn new(delivery: Arc<Delivery>, remote: Remote, pfops: Option<Pfops>, settings: Settings) -> Self {
+        let spool = Spool::new(settings.data_dir.join("spool"));
+        spool.sweep(SystemTime::now());
+        Self { delivery, remote, pfops, settings, spool, turns: Turns::default() }
+    }
+
+    fn bucket(&self, name: &str) -> Result<&Arc<Bucket>, Failure> {
+        Ok(self.delivery.transformer.buckets().named(name)?)
+    }
+
+    /// 413 where an upload passes this server's own limit.
+    fn check_most(&self, bytes: u64) -> Result<(), Failure> {
+        let limit = self.settings.upload_bytes;
+        match bytes > limit {
+            true => Err(Failure::new(413, format!("the file has more than {limit} bytes, the limit of this server"))),
+            false => Ok(()),
+        }
+    }
+
+    fn too_slow(&self) -> Failure {
+        let seconds = self.settings.patience.as_secs_f32();
+        Failure::new(408, format!("nothing was sent for {seconds} s"))
+    }
+}
+
+/// The dialect's routes.
+pub fn router(qiniu: Arc<Qiniu>) -> Router {
+    let pfops = qiniu.pfops.clone().map_or_else(Router::new, pfop::router);
+    Router::new()
+        .route("/", post(form::upload).options(preflight))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(qiniu)
+        .merge(pfops)
+        .layer(from_fn(identified))
+}
+
+/// CORS: pages of any origin may upload; a token is what lets them.
+async fn preflight(headers: HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let allowed = response.headers_mut();
+    let methods = HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS");
+    allowed.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    allowed.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        allowed.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    }
+    response
+}
 
 /// The id of a request, in its extensions while it is worked on, and in its answer.
 #[derive(Clone, Debug)]
@@ -33,7 +132,13 @@ pub async fn identified(mut request: Request, next: Next) -> Response {
     for name in ["x-request-id", "x-reqid"] {
         headers.insert(HeaderName::from_static(name), id.clone());
     }
-    headers.insert(HeaderName::from_static("x-log"), http::HeaderValue::from_static("mogr"));
+    headers.insert(HeaderName::from_static("x-log"), HeaderValue::from_static("mogr"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("X-Log, X-Reqid, X-Request-Id"));
+    if method == Method::GET || method == Method::HEAD {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
     tracing::info!(
         request_id = text,
         %method,

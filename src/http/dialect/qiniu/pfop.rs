@@ -15,6 +15,7 @@ use super::failure::{self, Failure};
 use super::fops;
 use super::prefop::{DEFAULT_QUEUE, document, job_id, persistent_id};
 use crate::auth::KeyRing;
+use crate::auth::upload::Persistent;
 use crate::jobs::model::{
     Api, Destination, JobSpec, Notify, OutputSpec, QUEUE_NAME, Source, Submission, is_queue_name,
 };
@@ -41,7 +42,6 @@ pub fn router(pfops: Pfops) -> Router {
         .route("/pfop", post(start))
         .route("/pfop/", post(start))
         .route("/status/get/prefop", get(status).post(status))
-        .layer(axum::middleware::from_fn(super::identified))
         .with_state(pfops)
 }
 
@@ -84,6 +84,19 @@ pub struct Pfop {
 }
 
 impl Pfop {
+    /// What a put policy asks to be done with the object that was uploaded.
+    pub(super) fn of_upload(bucket: &str, key: &str, persistent: &Persistent) -> Self {
+        Self {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            fops: persistent.ops.clone(),
+            notify_url: persistent.notify_url.clone().unwrap_or_default(),
+            pipeline: persistent.pipeline.clone().unwrap_or_default(),
+            kind: if persistent.is_idle { "1".to_owned() } else { String::new() },
+            ..Self::default()
+        }
+    }
+
     fn read(fields: &Fields) -> Self {
         let field = |name| fields.get(name).unwrap_or_default().to_owned();
         Self {
