@@ -208,7 +208,7 @@ start_postgres() {
   (
     cd "$postgres_folder" &&
       as_postgres "$postgres_bin/initdb" -D data -U mogr -A trust -E UTF8 --locale=C &&
-      as_postgres "$postgres_bin/pg_ctl" -D data -l log -w -t 60 -o "-c listen_addresses='' -k $postgres_folder" start
+      as_postgres "$postgres_bin/pg_ctl" -D data -l log -w -t 60 -o "-c fsync=off -c listen_addresses='' -k $postgres_folder" start
   )
 }
 

@@ -33,11 +33,12 @@ pub(super) enum Dialect {
 
 impl Dialect {
     /// Begins a transaction that writes. SQLite's has the lock from the start: one that came to write only later could not
-    /// wait for it.
-    const fn begin(self) -> &'static str {
-        match self {
-            Self::Sqlite => "BEGIN IMMEDIATE",
-            Self::Postgres => "BEGIN",
+    /// wait for it. It is told each time whether the commit waits for the disk.
+    const fn begin(self, durability: Durability) -> &'static str {
+        match (self, durability) {
+            (Self::Sqlite, Durability::Disk) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+            (Self::Sqlite, Durability::Process) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+            (Self::Postgres, _) => "BEGIN",
         }
     }
 
@@ -67,6 +68,16 @@ impl Dialect {
     }
 }
 
+/// What a commit outlives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// A loss of power.
+    Disk,
+    /// The end of this process, and with SQLite not more. For what matters to workers alone: they end with the machine, and
+    /// on disk it is with the next commit that waits. Workers of PostgreSQL live on elsewhere, so there it is as `Disk`.
+    Process,
+}
+
 /// Where connections come from.
 #[derive(Clone, Debug)]
 pub(super) struct Database {
@@ -92,8 +103,8 @@ impl Database {
     }
 
     /// A transaction that writes.
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.writer.begin_with(self.dialect.begin()).await
+    pub(super) async fn begin(&self, durability: Durability) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        self.writer.begin_with(self.dialect.begin(durability)).await
     }
 
     /// For single statements that only read. Never while this task holds a transaction.
@@ -107,7 +118,7 @@ impl Database {
     }
 
     async fn migrate(&self) -> Result<(), Error> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin(Durability::Disk).await?;
         if self.dialect == Dialect::Postgres {
             sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
         }

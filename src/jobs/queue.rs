@@ -18,17 +18,19 @@ mod retention;
 mod rows;
 mod submit;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sqlx::{Any, AnyConnection, Transaction};
 use tokio::sync::broadcast;
 
-use super::database::{Database, Dialect};
+use super::database::{Database, Dialect, Durability};
 use super::model::JobId;
 use crate::error::ErrorKind;
 pub use changes::Change;
 use changes::Changes;
 pub use notifications::{Delivery, target_of};
+use submit::Submissions;
 pub use submit::Submitted;
 
 /// Why the queue could not do what was asked.
@@ -86,6 +88,12 @@ pub enum Error {
         /// What should.
         expected: &'static str,
     },
+    /// The commit failed that this and other submissions shared.
+    #[error("the database failed: {problem}")]
+    Shared {
+        /// What happened.
+        problem: String,
+    },
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
@@ -98,7 +106,7 @@ impl Error {
             Self::Url { .. } | Self::NoSuchOutput { .. } => ErrorKind::Invalid,
             Self::Full { .. } => ErrorKind::Busy,
             Self::Database(sqlx::Error::PoolTimedOut) => ErrorKind::Busy,
-            Self::Open { .. } | Self::Database(_) => ErrorKind::Upstream,
+            Self::Open { .. } | Self::Shared { .. } | Self::Database(_) => ErrorKind::Upstream,
             Self::TooNew { .. } | Self::Corrupt { .. } => ErrorKind::Internal,
         }
     }
@@ -127,6 +135,7 @@ pub struct Queue {
     database: Database,
     settings: Settings,
     changes: Changes,
+    submissions: Arc<Submissions>,
 }
 
 impl Queue {
@@ -141,7 +150,7 @@ impl Queue {
             Dialect::Sqlite => Changes::local(node),
             Dialect::Postgres => Changes::shared(node, database_url).await?,
         };
-        Ok(Self { database, settings, changes })
+        Ok(Self { database, settings, changes, submissions: Arc::default() })
     }
 
     /// The limits it was opened with.
@@ -164,8 +173,18 @@ impl Queue {
         self.database.dialect
     }
 
+    /// Begins to write what has to last.
     async fn write(&self) -> Result<Write, Error> {
-        Ok(Write { tx: self.database.begin().await?, changes: Vec::new(), queue: self.clone() })
+        self.begin(Durability::Disk).await
+    }
+
+    /// Begins to write what only workers have to know.
+    async fn write_lightly(&self) -> Result<Write, Error> {
+        self.begin(Durability::Process).await
+    }
+
+    async fn begin(&self, durability: Durability) -> Result<Write, Error> {
+        Ok(Write { tx: self.database.begin(durability).await?, changes: Vec::new(), queue: self.clone() })
     }
 }
 

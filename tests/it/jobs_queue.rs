@@ -80,6 +80,7 @@ on_both!(
     paused_queues_hold_their_jobs,
     queues_run_no_more_than_they_may,
     full_queues_take_nothing,
+    submissions_at_once_share_no_fate,
     higher_priorities_come_first,
     queues_of_one_priority_take_turns,
     owners_take_turns,
@@ -519,16 +520,39 @@ async fn what_ended_long_ago_is_forgotten(place: &Place) {
     }
     assert_eq!(queue.notifications(None, None, 10).await.unwrap().len(), 2);
 
-    queue.submit(Submission { is_batch: true, ..submission("b", "bulk", 600) }, at(0)).await.unwrap();
-    let ids: Vec<_> = queue.list(&Filter { owner: Some("b".to_owned()), ..Filter::default() }, 1000).await.unwrap();
-    for job in &ids {
-        queue.cancel(&job.id, at(1)).await.unwrap();
-        let notification = queue.due_notification(&[], at(1)).await.unwrap();
-        if let Some(notification) = notification {
-            queue.settle(&notification, Delivery::Delivered, at(1)).await.unwrap();
-        }
+    // More than go in one transaction.
+    let mut many = Submission { is_batch: true, ..submission("b", "bulk", 510) };
+    many.jobs.iter_mut().for_each(|job| job.notify = None);
+    for id in queue.submit(many, at(0)).await.unwrap().jobs {
+        queue.cancel(&id, at(1)).await.unwrap();
     }
-    assert!(queue.delete_finished(at(50)).await.unwrap() >= 599);
+    assert_eq!(queue.delete_finished(at(50)).await.unwrap(), 510);
+    assert_eq!(queue.counts("b").await.unwrap(), []);
+}
+
+async fn submissions_at_once_share_no_fate(place: &Place) {
+    let nodes = [place.open().await, place.open().await];
+    nodes[0].configure(&QueueSettings { max_waiting: Some(10), ..settings("small") }).await.unwrap();
+    let mut callers = tokio::task::JoinSet::new();
+    for number in 0..80_usize {
+        let node = nodes[number % 2].clone();
+        let name = if number % 4 < 2 { "small" } else { "large" };
+        callers.spawn(async move {
+            match node.submit(submission("ak", name, 1), at(0)).await {
+                Ok(submitted) => Some((name, submitted.jobs[0].clone())),
+                Err(Error::Full { limit: 10, .. }) => None,
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+    let accepted: Vec<_> = callers.join_all().await.into_iter().flatten().collect();
+    for (name, count) in [("small", 10), ("large", 40)] {
+        assert_eq!(accepted.iter().filter(|(of, _)| *of == name).count(), count, "{name}");
+        assert_eq!(counters(&nodes[0], name).await, (count as i64, 0));
+    }
+    for (_, id) in accepted {
+        assert_eq!(state(&nodes[1], &id).await, State::Waiting);
+    }
 }
 
 async fn jobs_are_listed_page_by_page(place: &Place) {

@@ -25,7 +25,7 @@ impl Queue {
 
     /// Prolongs the lease, says how far the running output is (in thousandths), and learns whether to go on.
     pub async fn renew(&self, claim: &Claim, progress: i32, now: SystemTime) -> Result<Renewal, Error> {
-        let mut write = self.write().await?;
+        let mut write = self.write_lightly().await?;
         let sql = "UPDATE jobs SET lease_until = $1, progress = $2 WHERE id = $3 AND attempt = $4 AND state = 'running' \
                    RETURNING cancel_requested";
         let row = sqlx::query(sql)
@@ -58,7 +58,7 @@ impl Queue {
         if output >= outputs {
             return Err(Error::NoSuchOutput { job: claim.job.id.clone(), output, outputs });
         }
-        let mut write = self.write().await?;
+        let mut write = self.write_lightly().await?;
         if !is_held(&mut write, claim).await? {
             return Ok(false);
         }
@@ -83,9 +83,7 @@ impl Queue {
 
     /// When the first lease ends, and when the first delayed job may run, in milliseconds.
     pub(super) async fn first_due(&self) -> Result<(Option<i64>, Option<i64>), Error> {
-        let sql = "SELECT (SELECT min(lease_until) FROM jobs WHERE lease_until IS NOT NULL) AS lease, \
-                   (SELECT min(delayed_until) FROM jobs WHERE delayed_until IS NOT NULL) AS delay";
-        let row = sqlx::query(sql).fetch_one(self.database.reader()).await?;
+        let row = sqlx::query(FIRST_DUE).fetch_one(self.database.reader()).await?;
         Ok((row.try_get("lease")?, row.try_get("delay")?))
     }
 
@@ -93,15 +91,14 @@ impl Queue {
         let due = "SELECT id FROM jobs WHERE delayed_until <= $1";
         let due = self.dialect().skipping_locked(due);
         let sql = format!("UPDATE jobs SET delayed_until = NULL WHERE id IN ({due})");
-        let mut write = self.write().await?;
+        let mut write = self.write_lightly().await?;
         sqlx::query(&sql).bind(now_ms).execute(write.connection()).await?;
         write.commit().await
     }
 
     /// Takes the job whose lease passed first from its worker. `false` where there is none.
     async fn expire_one(&self, now: SystemTime) -> Result<bool, Error> {
-        let sql = "SELECT id, queue FROM jobs WHERE lease_until <= $1 ORDER BY lease_until LIMIT 1";
-        let found = sqlx::query(sql).bind(millis(now)).fetch_optional(self.database.reader()).await?;
+        let found = sqlx::query(EXPIRED).bind(millis(now)).fetch_optional(self.database.reader()).await?;
         let Some(row) = found else { return Ok(false) };
         let (id, queue) = (rows::job_id(&row, "id")?, rows::text(&row, "queue")?);
         let mut write = self.write().await?;
@@ -118,15 +115,11 @@ impl Queue {
 
     /// The queues that may run one more job and have one, in the order in which they are asked.
     async fn queues_with_work(&self) -> Result<Vec<String>, Error> {
-        let sql = "SELECT name FROM queues WHERE paused = 0 AND waiting > 0 \
-                   AND (max_running IS NULL OR running < max_running) \
-                   AND EXISTS (SELECT 1 FROM jobs WHERE queue = name AND state = 'waiting' AND delayed_until IS NULL) \
-                   ORDER BY priority DESC, last_claim, name";
-        Ok(sqlx::query_scalar(sql).fetch_all(self.database.reader()).await?)
+        Ok(sqlx::query_scalar(WITH_WORK).fetch_all(self.database.reader()).await?)
     }
 
     async fn claim_from(&self, queue: &str, worker: &str, now: SystemTime) -> Result<Option<Claim>, Error> {
-        let mut write = self.write().await?;
+        let mut write = self.write_lightly().await?;
         let sql = "UPDATE queues SET waiting = waiting - 1, running = running + 1, \
                    last_claim = (SELECT max(last_claim) FROM queues) + 1 \
                    WHERE name = $1 AND paused = 0 AND waiting > 0 AND (max_running IS NULL OR running < max_running)";
@@ -164,6 +157,18 @@ impl Queue {
         row.map(|row| Ok((rows::job(&row)?, row.try_get("turn")?))).transpose()
     }
 }
+
+const FIRST_DUE: &str = "SELECT (SELECT min(lease_until) FROM jobs WHERE lease_until IS NOT NULL) AS lease, \
+                         (SELECT min(delayed_until) FROM jobs WHERE delayed_until IS NOT NULL) AS delay";
+
+const EXPIRED: &str = "SELECT id, queue FROM jobs WHERE lease_until <= $1 ORDER BY lease_until LIMIT 1";
+
+/// The first of a queue is looked up for each queue on its own: as a join, PostgreSQL may read the jobs of all of them.
+const WITH_WORK: &str = "SELECT name FROM queues WHERE paused = 0 AND waiting > 0 \
+                         AND (max_running IS NULL OR running < max_running) \
+                         AND (SELECT jobs.id FROM jobs WHERE jobs.queue = queues.name AND jobs.state = 'waiting' \
+                         AND jobs.delayed_until IS NULL ORDER BY jobs.priority DESC, jobs.turn, jobs.id LIMIT 1) \
+                         IS NOT NULL ORDER BY queues.priority DESC, queues.last_claim, queues.name";
 
 /// The job of a queue that is next: the first entry of the index `jobs_ready` (a test looks that up).
 const FIRST: &str = "SELECT id FROM jobs WHERE queue = $1 AND state = 'waiting' AND delayed_until IS NULL \
@@ -230,4 +235,28 @@ pub(super) async fn set_outcome(write: &mut Write, job: &JobId, output: usize, o
         .execute(write.connection())
         .await?;
     Ok(())
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+    use crate::jobs::queue::Settings;
+
+    /// Of the statements that look for jobs none reads more than the first entries of an index.
+    #[tokio::test]
+    async fn claims_look_jobs_up_by_index() {
+        let queue = Queue::open("sqlite::memory:", Settings::default()).await.unwrap();
+        for (sql, index) in
+            [(FIRST, "jobs_ready"), (WITH_WORK, "jobs_ready"), (FIRST_DUE, "jobs_lease"), (EXPIRED, "jobs_lease")]
+        {
+            let sql = format!("EXPLAIN QUERY PLAN {sql}").replace("$1", "'1'");
+            let plan = sqlx::query(&sql).fetch_all(queue.database.reader()).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+            let of_jobs: Vec<_> = plan.iter().filter(|step| step.contains("jobs")).collect();
+            assert!(of_jobs.iter().any(|step| step.contains(index)), "{sql}: {plan:?}");
+            assert!(of_jobs.iter().all(|step| step.starts_with("SEARCH")), "{sql}: {plan:?}");
+            let sorts = plan.iter().filter(|step| step.contains("TEMP B-TREE")).count();
+            assert!(sorts == usize::from(sql.contains(WITH_WORK)), "queues are sorted, jobs are not: {plan:?}");
+        }
+    }
 }

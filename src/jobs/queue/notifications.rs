@@ -48,7 +48,7 @@ impl Queue {
             "UPDATE notifications SET attempts = attempts + 1, due = $2 WHERE id = ({first}) RETURNING {}",
             rows::NOTIFICATION
         );
-        let mut write = self.write().await?;
+        let mut write = self.write_lightly().await?;
         let query = sqlx::query(&sql).bind(millis(now)).bind(millis(now + self.settings.lease));
         let query = busy_targets.iter().fold(query, |query, target| query.bind(target));
         let Some(row) = query.fetch_optional(write.connection()).await? else { return Ok(None) };
