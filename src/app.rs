@@ -94,11 +94,13 @@ fn remote(config: &Config) -> Remote {
 }
 
 /// Qiniu's protocol over what is delivered.
-fn qiniu(config: &Config, delivery: &Arc<Delivery>, pfops: Option<Pfops>) -> Qiniu {
+fn qiniu(config: &Config, delivery: &Arc<Delivery>, images: SocketAddr, pfops: Option<Pfops>) -> Qiniu {
     let settings = qiniu::Settings {
         data_dir: config.data_dir.clone(),
         upload_bytes: config.limits.upload_bytes,
         patience: qiniu::Settings::PATIENCE,
+        domains: config.buckets.iter().map(|(name, bucket)| (name.clone(), bucket.domains.clone())).collect(),
+        delivery_port: images.port(),
     };
     Qiniu::new(Arc::clone(delivery), remote(config), pfops, settings)
 }
@@ -174,7 +176,7 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
         routes = routes.merge(jobs_api::router(queue.clone(), Arc::clone(&keys)));
         pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
     }
-    let routes = routes.merge(qiniu::router(Arc::new(qiniu(config, &state, pfops))));
+    let routes = routes.merge(qiniu::router(Arc::new(qiniu(config, &state, delivery, pfops))));
     let api_stop = stop.clone();
     tasks.extend([
         tokio::spawn(server::serve(images, Arc::clone(&state), stop.clone())),

@@ -9,6 +9,7 @@ pub mod facts;
 pub mod guard;
 pub mod objects;
 pub mod origin;
+pub mod parts;
 pub mod qetag;
 pub mod resources;
 #[cfg(not(feature = "ring"))]

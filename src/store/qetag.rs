@@ -51,19 +51,21 @@ impl Qetag {
     }
 }
 
-/// The hash of an object that was completed of parts, each by its own hash and length; `None` where the object's own
-/// hash stands: for parts of exactly 4 MiB with a last one of at most that.
+/// The hash of an object that was completed of parts, each by its own hash and length: the object's own where all parts are of
+/// exactly 4 MiB and the last of at most that, else one of the parts' hashes. `None` without parts, or for a hash that is
+/// none.
 pub fn qetag_of_parts(parts: &[(String, u64)]) -> Option<String> {
     let (last, others) = parts.split_last()?;
     let block = BLOCK_BYTES as u64;
-    if last.1 <= block && others.iter().all(|(_, bytes)| *bytes == block) {
-        return None;
+    let is_of_blocks = last.1 <= block && others.iter().all(|(_, bytes)| *bytes == block);
+    if is_of_blocks && others.is_empty() {
+        return Some(last.0.clone());
     }
     let digests: Option<Vec<u8>> = parts.iter().try_fold(Vec::new(), |mut all, (hash, _)| {
         all.extend_from_slice(URL_SAFE.decode(hash).ok()?.get(1..)?);
         Some(all)
     });
-    Some(encode(PARTS, &Sha1::digest(digests?)))
+    Some(encode(if is_of_blocks { BLOCKS } else { PARTS }, &Sha1::digest(digests?)))
 }
 
 fn encode(marker: u8, digest: &[u8]) -> String {
@@ -106,9 +108,9 @@ mod tests {
             (vec![b"hello".to_vec(), b" world".to_vec()], Some("no7Lzp_ot5yagCilL_E-PFgdGLzL")),
             (vec![zeros(1 << 20), zeros(1 << 20), b"abc".to_vec()], Some("njHtqxRgSb7Z7MUVQloIiw8Ibx5A")),
             (vec![zeros(5 << 20), zeros(1)], Some("nkxKI5BuqkcFUS7PEH7IHdZ-7ha6")),
-            (vec![zeros(4 << 20), zeros(1)], None),
-            (vec![zeros(4 << 20), zeros(4 << 20)], None),
-            (vec![b"hello".to_vec()], None),
+            (vec![zeros(4 << 20), zeros(1)], Some("lhCFgki5yzon0rjN9uJusf6qtsF6")),
+            (vec![zeros(4 << 20), zeros(4 << 20)], Some("lsCVE24-Immdd6zm-ffVVhsWYcDG")),
+            (vec![b"hello".to_vec()], Some("Fqr0xh3cxeii2r7eDztILNmuqUNN")),
             (vec![], None),
         ] {
             let parts: Vec<_> = parts.iter().map(|part| (qetag(part), part.len() as u64)).collect();

@@ -3,18 +3,24 @@
 //! Answers of this dialect carry `X-Reqid`: the vendor's clients take one without it for a stranger's.
 
 pub mod access;
+mod batch;
 mod callback;
 pub mod commit;
+pub mod entry;
 pub mod failure;
 mod fops;
 mod form;
+mod list;
 pub mod mime;
 pub mod pfop;
 pub mod prefop;
+pub mod resources;
+mod resumable;
 mod turns;
 pub mod values;
 pub mod variables;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -23,7 +29,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post, put};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{HeaderName, Method, StatusCode};
 
@@ -31,6 +37,7 @@ use self::failure::Failure;
 use self::pfop::Pfops;
 use crate::http::server::request_id;
 use crate::http::target::Delivery;
+use crate::store::parts::Uploads;
 use crate::store::spool::Spool;
 use crate::store::{Bucket, Remote};
 use turns::Turns;
@@ -44,11 +51,26 @@ pub struct Settings {
     pub upload_bytes: u64,
     /// How long a sender may be silent.
     pub patience: Duration,
+    /// Host names that buckets are served under, by bucket.
+    pub domains: HashMap<String, Vec<String>>,
+    /// The port of the delivery listener, for buckets without a host name of their own.
+    pub delivery_port: u16,
 }
 
 impl Settings {
     /// How long senders may be silent, where nobody says otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Where a bucket's objects are served: under its own names, else on the delivery listener of the host that was asked.
+    fn hosts_of(&self, bucket: &str, asked: &str) -> Vec<String> {
+        let own = self.domains.get(bucket).into_iter().flatten().filter(|domain| *domain != "*");
+        let own: Vec<String> = own.cloned().collect();
+        if !own.is_empty() {
+            return own;
+        }
+        let end = asked.rfind(':').filter(|colon| !asked[*colon..].contains(']')).unwrap_or(asked.len());
+        vec![format!("{}:{}", &asked[..end], self.delivery_port)]
+    }
 }
 
 /// Everything that this dialect needs.
@@ -62,15 +84,21 @@ pub struct Qiniu {
     pub pfops: Option<Pfops>,
     settings: Settings,
     spool: Spool,
+    uploads: Uploads,
     turns: Turns,
+    completions: Turns,
 }
 
 impl Qiniu {
     /// The dialect over these buckets and keys.
     pub fn new(delivery: Arc<Delivery>, remote: Remote, pfops: Option<Pfops>, settings: Settings) -> Self {
         let spool = Spool::new(settings.data_dir.join("spool"));
-        spool.sweep(SystemTime::now());
-        Self { delivery, remote, pfops, settings, spool, turns: Turns::default() }
+        let uploads = Uploads::new(settings.data_dir.join("uploads"));
+        let now = SystemTime::now();
+        spool.sweep(now);
+        uploads.sweep(now);
+        let (turns, completions) = (Turns::default(), Turns::default());
+        Self { delivery, remote, pfops, settings, spool, uploads, turns, completions }
     }
 
     fn bucket(&self, name: &str) -> Result<&Arc<Bucket>, Failure> {
@@ -97,6 +125,23 @@ pub fn router(qiniu: Arc<Qiniu>) -> Router {
     let pfops = qiniu.pfops.clone().map_or_else(Router::new, pfop::router);
     Router::new()
         .route("/", post(form::upload).options(preflight))
+        .route("/buckets/{bucket}/objects/{key}/uploads", post(resumable::begin).options(preflight))
+        .route(
+            "/buckets/{bucket}/objects/{key}/uploads/{id}",
+            get(resumable::list_parts).post(resumable::complete).delete(resumable::abort).options(preflight),
+        )
+        .route("/buckets/{bucket}/objects/{key}/uploads/{id}/{number}", put(resumable::put_part).options(preflight))
+        .route("/stat/{*entry}", get(resources::manage).post(resources::manage))
+        .route("/delete/{*entry}", post(resources::manage))
+        .route("/copy/{*entries}", post(resources::manage))
+        .route("/move/{*entries}", post(resources::manage))
+        .route("/chgm/{*change}", post(resources::manage))
+        .route("/chtype/{*change}", post(resources::manage))
+        .route("/deleteAfterDays/{*change}", post(resources::manage))
+        .route("/batch", post(batch::batch))
+        .route("/list", get(list::list).post(list::list))
+        .route("/buckets", get(resources::buckets).post(resources::buckets))
+        .route("/v4/query", get(resources::query))
         .layer(DefaultBodyLimit::disable())
         .with_state(qiniu)
         .merge(pfops)
