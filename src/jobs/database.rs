@@ -237,6 +237,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "sqlite")]
     #[tokio::test]
     async fn urls_of_no_database_are_refused() {
         let rows = [

@@ -17,6 +17,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    #[cfg(feature = "sqlite")]
     fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { url: format!("sqlite:{}", folder.path().join("jobs.db").display()), _folder: Some(folder) }
@@ -668,6 +669,25 @@ async fn changes_are_told(place: &Place) {
     told(&mut changes, &Change::Job(id.clone())).await;
     here.finish(&claim, Finish::Cancelled, at(2)).await.unwrap();
     told(&mut changes, &Change::Notification).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_told_again_after_a_lost_connection() {
+    let Some(place) = Place::postgres().await else { return };
+    let (here, there) = (place.open().await, place.open().await);
+    let mut changes = there.changes();
+    administer(
+        &place.url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .await;
+    // It cannot know what it missed.
+    told(&mut changes, &Change::Notification).await;
+    let id = submit_one(&here, "ak", "default").await;
+    claim(&here, at(0)).await;
+    told(&mut changes, &Change::Job(id)).await;
+    place.drop_postgres().await;
 }
 
 async fn the_next_due_time_is_known(place: &Place) {

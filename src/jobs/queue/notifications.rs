@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::read::MAX_PAGE;
 use super::{Change, Error, Queue, Write, rows};
 use crate::jobs::model::{self, Job, Notification, NotificationState, millis};
 
@@ -50,7 +51,7 @@ impl Queue {
         );
         let mut write = self.write_lightly().await?;
         let query = sqlx::query(&sql).bind(millis(now)).bind(millis(now + self.settings.lease));
-        let query = busy_targets.iter().fold(query, |query, target| query.bind(target));
+        let query = busy_targets.iter().fold(query, sqlx::query::Query::bind);
         let Some(row) = query.fetch_optional(write.connection()).await? else { return Ok(None) };
         let notification = rows::notification(&row)?;
         write.commit().await?;
@@ -84,13 +85,15 @@ impl Queue {
         write.commit().await
     }
 
-    /// Notifications, of one owner and in one state where these are given, the newest first.
+    /// Notifications, of one owner and in one state where these are given, the newest first, at most `limit` and
+    /// never more than a thousand.
     pub async fn notifications(
         &self,
         owner: Option<&str>,
         state: Option<NotificationState>,
         limit: u32,
     ) -> Result<Vec<Notification>, Error> {
+        let limit = limit.min(MAX_PAGE);
         let given = [("owner", owner), ("state", state.map(NotificationState::name))];
         let given: Vec<_> = given.into_iter().filter_map(|(column, value)| Some((column, value?))).collect();
         let conditions: Vec<_> =

@@ -7,8 +7,8 @@ use sqlx::{AnyConnection, Row};
 use super::{Error, Queue, rows};
 use crate::jobs::model::{self, Filter, Job, JobId, State, millis};
 
-/// Most jobs of one page.
-const MAX_PAGE: u32 = 1000;
+/// Most jobs, or notifications, of one page.
+pub(super) const MAX_PAGE: u32 = 1000;
 
 impl Queue {
     /// The job of that name as it stands.
