@@ -332,8 +332,10 @@ pub enum Finish {
     Done,
     /// The owner stopped it.
     Cancelled,
-    /// A failure that may pass: it waits again for at least this long.
+    /// A failure that may pass: it waits again for at least this long, unless it was taken as often as it may be.
     Retry(Duration),
+    /// Its worker stops, for no fault of the job: it waits again.
+    Released,
 }
 
 /// A message to an owner, recorded apart from its job.

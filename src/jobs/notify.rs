@@ -19,7 +19,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// How long is tried at least.
 const TRIED_FOR: Duration = Duration::from_secs(25 * 3600);
-/// Longest time between two looks at the queue, whatever was heard of it.
+/// Shortest and longest time between two looks at the queue without news; the short one also where only busy receivers are
+/// waited for.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long a failure of the database is waited out.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -99,9 +101,9 @@ impl Notifier {
                 }
             }
         }
-        match self.queue.next_due().await {
+        match self.queue.next_notification_due().await {
             Ok(Some(due)) => {
-                due.duration_since(SystemTime::now()).unwrap_or_default().clamp(Duration::from_millis(10), LONGEST_WAIT)
+                due.duration_since(SystemTime::now()).unwrap_or_default().clamp(SHORTEST_WAIT, LONGEST_WAIT)
             }
             Ok(None) => LONGEST_WAIT,
             Err(_) => AFTER_FAILURE,

@@ -11,10 +11,10 @@ use super::model::{Claim, Finish, JobId, Renewal};
 use super::queue::{Change, Error, Queue};
 use super::work::{Ended, Work};
 
+/// Shortest time between two looks at the queue without news.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 /// How long a failure of the database is waited out.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Longest time between two looks at the queue, whatever was heard of it.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Pauses before the second, third, … attempt of a job that failed for a reason that may pass.
 const PAUSES_SECONDS: [u64; 4] = [1, 5, 30, 120];
 
@@ -68,13 +68,12 @@ impl Worker {
         }
     }
 
-    /// How long nothing will come due by itself.
+    /// How long nothing will come due by itself. Of a lease that another node takes nothing is heard: no longer than that.
     async fn until_due(&self) -> Duration {
-        match self.queue.next_due().await {
-            Ok(Some(due)) => {
-                due.duration_since(SystemTime::now()).unwrap_or_default().clamp(Duration::from_millis(10), LONGEST_WAIT)
-            }
-            Ok(None) => LONGEST_WAIT,
+        let longest = self.queue.settings().lease;
+        match self.queue.next_job_due().await {
+            Ok(Some(due)) => due.duration_since(SystemTime::now()).unwrap_or_default().clamp(SHORTEST_WAIT, longest),
+            Ok(None) => longest,
             Err(_) => AFTER_FAILURE,
         }
     }
@@ -119,7 +118,7 @@ impl Worker {
         let finish = match ended? {
             Ended::Done => Finish::Done,
             Ended::Cancelled => Finish::Cancelled,
-            Ended::Stopped => Finish::Retry(Duration::ZERO),
+            Ended::Stopped => Finish::Released,
             Ended::ForNow => Finish::Retry(pause_after(claim.attempt)),
             Ended::Lost => return Ok(()),
         };

@@ -37,6 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     let finish = prop_oneof![
         3 => Just(Finish::Done),
         1 => Just(Finish::Cancelled),
+        1 => Just(Finish::Released),
         1 => Just(Finish::Retry(Duration::ZERO)),
         1 => Just(Finish::Retry(Duration::from_secs(30))),
     ];
@@ -260,6 +261,8 @@ impl World {
                 Finish::Done if job.outcomes.iter().all(is_done) => job.end(State::Succeeded, None),
                 Finish::Done => job.end(State::Failed, None),
                 Finish::Cancelled => job.end(State::Cancelled, None),
+                Finish::Released if job.cancel_requested => job.end(State::Cancelled, None),
+                Finish::Released => (job.state, job.until) = (State::Waiting, None),
                 Finish::Retry(delay) => job.retry((!delay.is_zero()).then(|| now + delay), &gave_up),
             }
         }

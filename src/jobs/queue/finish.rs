@@ -23,7 +23,9 @@ impl Queue {
                 end(&mut write, &job, state, now).await?;
             }
             Finish::Cancelled => end(&mut write, &job, State::Cancelled, now).await?,
+            _ if job.cancel_requested => end(&mut write, &job, State::Cancelled, now).await?,
             Finish::Retry(delay) => retry(&mut write, &job, delay, now).await?,
+            Finish::Released => wait_again(&mut write, &job, None).await?,
         }
         write.commit().await?;
         Ok(true)
@@ -78,9 +80,6 @@ async fn outcome_of(write: &mut Write, job: &Job) -> Result<State, Error> {
 }
 
 async fn retry(write: &mut Write, job: &Job, delay: Duration, now: SystemTime) -> Result<(), Error> {
-    if job.cancel_requested {
-        return end(write, job, State::Cancelled, now).await;
-    }
     if job.attempt < write.queue.settings.max_attempts {
         let delayed_until = (!delay.is_zero()).then(|| now + delay);
         return wait_again(write, job, delayed_until).await;
