@@ -57,12 +57,16 @@ fn etag(version: &str) -> String {
     format!("\"{safe}\"")
 }
 
-/// The stored media type; where there is none, by the key's extension; else by the first bytes.
+/// The stored media type; where the store keeps none, the one it was put with; else by the key's extension; else by the
+/// first bytes.
 async fn media_type(target: &Target, meta: &Meta) -> Result<String, store::Error> {
     const SNIFFED_BYTES: u64 = 64;
     let vague = "application/octet-stream";
     if let Some(stored) = meta.content_type.as_ref().filter(|stored| !stored.is_empty() && *stored != vague) {
         return Ok(stored.clone());
+    }
+    if let Some(noted) = target.bucket.noted_media_type(&target.key).await? {
+        return Ok(noted);
     }
     if let Some(guess) = mime_guess::from_path(&target.key).first() {
         return Ok(guess.to_string());

@@ -103,7 +103,11 @@ impl Bucket {
     /// # Errors
     /// [`Error::Upstream`].
     pub async fn noted_media_type(&self, key: &str) -> Result<Option<String>, Error> {
+        // Clouds keep types themselves; asking them once more would cost a request for each answer.
         let Backend::Objects(objects) = &self.backend else { return Ok(None) };
+        if !objects.is_local() {
+            return Ok(None);
+        }
         let found = self.in_time(objects.find(&self.name, key)).await?;
         let facts = self.facts(objects, key, &found.stamp).await?;
         Ok(facts.map(|facts| facts.media_type).filter(|media_type| !media_type.is_empty()))

@@ -28,6 +28,7 @@ mod photos;
 mod profiles;
 mod properties;
 mod reference;
+mod resources;
 mod saveas;
 mod server;
 mod shared_decode;

@@ -154,7 +154,9 @@ impl Objects {
         limit: usize,
         patience: Duration,
     ) -> Result<Listing, Error> {
-        let folder = self.prefixed(&prefix.rsplit_once('/').map_or(Path::default(), |(folder, _)| Path::from(folder)));
+        // A prefix that is no path narrows nothing down here; below, no key will have it.
+        let folder = prefix.rsplit_once('/').and_then(|(folder, _)| Path::parse(folder).ok()).unwrap_or_default();
+        let folder = self.prefixed(&folder);
         let mut objects = self.store.list(Some(&folder).filter(|folder| !folder.as_ref().is_empty()));
         let mut page = BTreeMap::new();
         loop {
@@ -266,9 +268,11 @@ fn translate_write(bucket: &str, key: &str, error: &object_store::Error) -> Erro
             Error::Exists { bucket: bucket_name, key: key_name }
         }
         error => match translate(bucket, key, error) {
-            Error::NotFound { bucket, key } => {
-                Error::BadKey { bucket, key, problem: "another object stands where it would need a folder" }
-            }
+            Error::NotFound { bucket, key } => Error::BadKey {
+                bucket,
+                key,
+                problem: "it is too long for the store, or another object stands where it needs a folder",
+            },
             error => error,
         },
     }

@@ -287,3 +287,78 @@ fn answer(body: String) -> Response {
     let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     ([json, no_store], body).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::testing::qiniu;
+    use super::*;
+    use crate::auth::upload;
+
+    /// Accepts jobs, or refuses them, and remembers what it was asked.
+    #[derive(Debug, Default)]
+    struct Jobs {
+        is_full: bool,
+        asked: Mutex<Vec<String>>,
+    }
+
+    impl Persistence for Jobs {
+        fn submit<'a>(&'a self, job: PersistentJob<'a>) -> BoxFuture<'a, Result<String, Failure>> {
+            let PersistentJob { bucket, key, persistent, owner, request_id } = job;
+            self.asked.lock().unwrap().push(format!("{bucket} {key} {} {owner} {request_id}", persistent.ops));
+            let answer = if self.is_full { Err(Failure::new(573, "too many")) } else { Ok("z0.1".to_owned()) };
+            Box::pin(std::future::ready(answer))
+        }
+    }
+
+    async fn commit(folder: &std::path::Path, jobs: Arc<Jobs>, more: &str) -> Result<(u16, Value), Failure> {
+        let qiniu = qiniu(folder, Duration::from_secs(60), Some(jobs));
+        let policy = format!(r#"{{"scope":"default:a","deadline":100,"persistentOps":"imageInfo"{more}}}"#);
+        let keys = &qiniu.delivery.keys;
+        let grant = upload::verify(&upload::sign(&policy, "AK", keys).unwrap(), keys).unwrap();
+        let mut writer = qiniu.spool.create(10).await.unwrap();
+        writer.write(b"hello").await.unwrap();
+        let spooled = writer.finish().await.unwrap();
+        let files = vec![spooled.path().to_owned()];
+        let (bytes, hash) = (spooled.bytes, spooled.hash.clone());
+        let content = Content { files, bytes, hash, head: b"hello".to_vec(), spooled: Some(spooled) };
+        let incoming = Incoming {
+            grant,
+            key: Some("a".to_owned()),
+            file_name: None,
+            client_type: None,
+            custom: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            accept: None,
+            content,
+            request_id: "r".to_owned(),
+        };
+        let answer = qiniu.commit(incoming, SystemTime::UNIX_EPOCH + Duration::from_secs(100)).await?;
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        Ok((status, serde_json::from_slice(&body).unwrap()))
+    }
+
+    #[tokio::test]
+    async fn jobs_follow_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let jobs = Arc::new(Jobs::default());
+        let hash = "Fqr0xh3cxeii2r7eDztILNmuqUNN";
+        let answer = commit(folder.path(), Arc::clone(&jobs), "").await.unwrap();
+        assert_eq!(answer, (200, json!({ "hash": hash, "key": "a", "persistentId": "z0.1" })));
+        assert_eq!(*jobs.asked.lock().unwrap(), ["default a imageInfo AK r"]);
+        let template = r#","returnBody":"{\"id\":$(persistentId)}""#;
+        assert_eq!(commit(folder.path(), jobs, template).await.unwrap().1, json!({ "id": "z0.1" }));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_not_accepted_fails_the_upload_and_keeps_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let jobs = Arc::new(Jobs { is_full: true, ..Jobs::default() });
+        let failure = commit(folder.path(), jobs, "").await.unwrap_err();
+        assert_eq!((failure.status, &failure.details["key"]), (599, &json!("a")));
+        assert_eq!(failure.message, "the file is stored, but its job was not accepted: too many");
+        assert_eq!(std::fs::read(folder.path().join("a")).unwrap(), b"hello");
+    }
+}

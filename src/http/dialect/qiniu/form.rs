@@ -180,3 +180,24 @@ async fn in_time<T>(qiniu: &Qiniu, next: impl Future<Output = Result<T, Multipar
         Err(_) => Err(qiniu.too_slow()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::super::testing::qiniu;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_sender_is_told_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let qiniu = qiniu(folder.path(), Duration::from_millis(20), None);
+        let begun = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nhello";
+        let pieces = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(begun.as_bytes()))]);
+        let body = Body::from_stream(futures::StreamExt::chain(pieces, futures::stream::pending()));
+        let request = http::Request::post("/").header("content-type", "multipart/form-data; boundary=x");
+        let failure = upload(State(qiniu), request.body(body).unwrap()).await.unwrap_err();
+        assert_eq!(failure, Failure::new(408, "nothing was sent for 0.02 s"));
+        assert_eq!(std::fs::read_dir(folder.path().join("data/spool")).unwrap().count(), 0);
+    }
+}

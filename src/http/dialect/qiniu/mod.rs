@@ -194,3 +194,32 @@ pub async fn identified(mut request: Request, next: Next) -> Response {
     );
     response
 }
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+    use crate::app;
+    use crate::config::Config;
+    use crate::store::Timeouts;
+    use crate::store::guard::AddressGuard;
+
+    /// The dialect over one bucket, `default`, in `folder`; its access key is `AK` with the secret `SK`.
+    pub(super) fn qiniu(
+        folder: &std::path::Path,
+        patience: Duration,
+        persistence: Option<Arc<dyn Persistence>>,
+    ) -> Arc<Qiniu> {
+        let key = [("MOGR_KEYS__AK__SECRET".to_owned(), "SK".to_owned())];
+        let config = Config::for_directory(folder, key).unwrap();
+        let delivery = Arc::new(app::delivery(&config, folder.join("styles.toml")).unwrap());
+        let remote = Remote::new(AddressGuard::default(), Timeouts::default());
+        let settings = Settings {
+            data_dir: folder.join("data"),
+            upload_bytes: 1 << 20,
+            patience,
+            domains: HashMap::new(),
+            delivery_port: 1,
+        };
+        Arc::new(Qiniu::new(delivery, remote, persistence, settings))
+    }
+}
