@@ -202,6 +202,8 @@ def parts(checks, client, folder):
         checks.that("what was put is served", served.content == large, f"{len(served.content)} bytes")
         if size == 4 << 20:
             checks.equal("the hash of 4 MiB parts", answer["hash"], qiniu.etag(str(path)))
+    answer, info = qiniu.put_file(token, "blocks", str(path), version="v1")
+    checks.equal("blocks", (info.status_code, answer), (200, {"hash": qiniu.etag(str(path)), "key": "blocks"}))
 
 
 def resources(checks, client):

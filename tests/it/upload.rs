@@ -33,9 +33,10 @@ pub(crate) async fn server(files: &[(&str, &[u8])]) -> Server {
 
 /// A token of these policy fields that is good for an hour.
 pub(crate) fn token(server: &Server, scope: &str, fields: Value) -> String {
-    let mut policy = json!({ "scope": scope, "deadline": now() + 3600 });
-    policy.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    upload::sign(&policy.to_string(), "MY_ACCESS_KEY", &server.running.state.keys).unwrap()
+    let Value::Object(mut policy) = fields else { panic!("{fields} is no policy") };
+    policy.insert("scope".to_owned(), scope.into());
+    policy.entry("deadline").or_insert((now() + 3600).into());
+    upload::sign(&Value::Object(policy).to_string(), "MY_ACCESS_KEY", &server.running.state.keys).unwrap()
 }
 
 pub(crate) fn now() -> u64 {
@@ -406,6 +407,39 @@ async fn parts_that_are_refused() {
     let answer = parts_call(&server, Method::DELETE, &upload, &good, b"").await;
     assert_eq!(status_and_error(&answer), gone);
     assert_eq!((stored(&server), uploads(&server), spooled(&server)), (vec![], 0, 0));
+}
+
+/// Spec 6.4: blocks of version 1, and Base64.
+#[tokio::test]
+async fn older_forms_become_files() {
+    let server = server(&[]).await;
+    let token = token(&server, "photos", json!({ "returnBody": r#"{"h":$(etag),"at":$(x:at),"k":$(key)}"# }));
+    let call = async |target: &str, body: &[u8]| parts_call(&server, Method::POST, target, &token, body).await;
+    let first = call("/mkblk/11", b"hello").await.json();
+    assert_eq!((&first["offset"], &first["crc32"]), (&json!(5), &json!(907_060_870)));
+    let ctx = first["ctx"].as_str().unwrap();
+    let wrong = call(&format!("/bput/{ctx}/4"), b" world").await;
+    assert_eq!(status_and_error(&wrong), (701, "invalid ctx: the block has 5 bytes, not 4".to_owned()));
+    assert_eq!(call(&format!("/bput/{ctx}/5"), b" world").await.json()["offset"], 11);
+    let second = call("/mkblk/1", b"!").await.json();
+    let list = format!("{ctx},{}", second["ctx"].as_str().unwrap());
+    assert_eq!(call("/mkfile/11/key/YQ==", list.as_bytes()).await.status, 400);
+    let made = call("/mkfile/12/key/YQ==/x:at/Yg==", list.as_bytes()).await;
+    assert_eq!(made.json(), json!({ "h": qetag(b"hello world!"), "at": "b", "k": "a" }));
+    assert_eq!(server.get("/a").await.body, b"hello world!");
+    let again = call("/mkfile/12/key/YQ==", list.as_bytes()).await;
+    assert_eq!(status_and_error(&again), (701, format!("invalid ctx {ctx:?}: unknown or expired")));
+    assert_eq!(call("/mkblk/4194305", b"x").await.status, 400);
+    let put = call("/putb64/5/key/Yg==/crc32/907060870", b"aGVsbG8=").await;
+    assert_eq!(put.json(), json!({ "h": qetag(b"hello"), "at": null, "k": "b" }));
+    for (target, body, status) in [
+        ("/putb64/6/key/Yw==", &b"aGVsbG8="[..], 400),
+        ("/putb64/-1/key/Yw==", b"aGVsbG8", 400),
+        ("/putb64/-1/key/Yw==/crc32/1", b"aGVsbG8=", 406),
+    ] {
+        assert_eq!(call(target, body).await.status.as_u16(), status, "{target}");
+    }
+    assert_eq!((stored(&server), uploads(&server), spooled(&server)), (vec!["a".to_owned(), "b".to_owned()], 0, 0));
 }
 
 /// An owner's server that answers each request with the next of these, and hands over what it was sent.

@@ -45,10 +45,9 @@ impl Call {
         let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES))
             .await
             .map_err(|_| Failure::new(408, format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs())))?
-            .map_err(|error| {
-                let is_length = std::error::Error::source(&error)
-                    .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-                if is_length { too_large() } else { Failure::invalid(format!("the body could not be read: {error}")) }
+            .map_err(|error| match std::error::Error::source(&error) {
+                Some(cause) if cause.is::<http_body_util::LengthLimitError>() => too_large(),
+                _ => Failure::invalid(format!("the body could not be read: {error}")),
             })?;
         Ok(Self { parts, body, host })
     }

@@ -10,6 +10,7 @@ pub mod entry;
 pub mod failure;
 mod fops;
 mod form;
+mod legacy;
 mod list;
 pub mod mime;
 pub mod pfop;
@@ -131,6 +132,10 @@ pub fn router(qiniu: Arc<Qiniu>) -> Router {
             get(resumable::list_parts).post(resumable::complete).delete(resumable::abort).options(preflight),
         )
         .route("/buckets/{bucket}/objects/{key}/uploads/{id}/{number}", put(resumable::put_part).options(preflight))
+        .route("/mkblk/{bytes}", post(legacy::make_block).options(preflight))
+        .route("/bput/{ctx}/{offset}", post(legacy::put_chunk).options(preflight))
+        .route("/mkfile/{*file}", post(legacy::make_file).options(preflight))
+        .route("/putb64/{*file}", post(legacy::put_base64).options(preflight))
         .route("/stat/{*entry}", get(resources::manage).post(resources::manage))
         .route("/delete/{*entry}", post(resources::manage))
         .route("/copy/{*entries}", post(resources::manage))

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use futures::StreamExt;
 use http::StatusCode;
 use http::header::{self, HeaderMap};
@@ -172,10 +173,15 @@ pub(super) async fn complete(
 }
 
 async fn read_completion(qiniu: &Qiniu, body: Body) -> Result<Completion, Failure> {
-    let body = tokio::time::timeout(qiniu.settings.patience, to_bytes(body, MAX_LIST_BYTES)).await;
-    let body = body.map_err(|_| qiniu.too_slow())?;
-    let body = body.map_err(|error| Failure::invalid(format!("the body could not be read: {error}")))?;
+    let body = read_body(qiniu, body, MAX_LIST_BYTES).await?;
     serde_json::from_slice(&body).map_err(|error| Failure::invalid(format!("invalid argument: {error}")))
+}
+
+/// A short body, whole.
+pub(super) async fn read_body(qiniu: &Qiniu, body: Body, most_bytes: usize) -> Result<Bytes, Failure> {
+    let body = tokio::time::timeout(qiniu.settings.patience, to_bytes(body, most_bytes)).await;
+    let body = body.map_err(|_| qiniu.too_slow())?;
+    body.map_err(|error| Failure::invalid(format!("the body could not be read: {error}")))
 }
 
 /// The parts that are named, in ascending order, each with the hash that it was answered with.
@@ -203,7 +209,8 @@ async fn content(upload: &Upload, named: &[NamedPart]) -> Result<Content, Failur
     })
 }
 
-async fn head_of(part: &Part) -> Result<Vec<u8>, Failure> {
+/// The first bytes of a file by its first part.
+pub(super) async fn head_of(part: &Part) -> Result<Vec<u8>, Failure> {
     use tokio::io::AsyncReadExt;
     let mut head = Vec::new();
     let file = tokio::fs::File::open(&part.path).await.map_err(|error| Failure::internal(&error))?;
@@ -212,7 +219,8 @@ async fn head_of(part: &Part) -> Result<Vec<u8>, Failure> {
     Ok(head)
 }
 
-async fn parts(upload: &Upload) -> Result<Vec<Part>, Failure> {
+/// The parts that have arrived.
+pub(super) async fn parts(upload: &Upload) -> Result<Vec<Part>, Failure> {
     upload.parts().await.map_err(|error| Failure::internal(&error))
 }
 
@@ -239,7 +247,8 @@ fn granted(qiniu: &Qiniu, headers: &HeaderMap, bucket: &str) -> Result<UploadGra
     }
 }
 
-fn up_token(qiniu: &Qiniu, headers: &HeaderMap) -> Result<UploadGrant, Failure> {
+/// Who signed the token in the headers, and for what.
+pub(super) fn up_token(qiniu: &Qiniu, headers: &HeaderMap) -> Result<UploadGrant, Failure> {
     let authorization = headers.get(header::AUTHORIZATION).ok_or(auth::Error::NoCredential)?;
     let token = authorization.to_str().ok().and_then(|text| text.strip_prefix("UpToken "));
     let grant = upload::verify(token.ok_or(auth::Error::BadToken)?.trim(), &qiniu.delivery.keys)?;
@@ -248,7 +257,7 @@ fn up_token(qiniu: &Qiniu, headers: &HeaderMap) -> Result<UploadGrant, Failure> 
 }
 
 /// Writes a body to the spool; it may have what the server's limit leaves beside `others` bytes.
-async fn spool(qiniu: &Qiniu, body: Body, others: u64) -> Result<(Spooled, String), Failure> {
+pub(super) async fn spool(qiniu: &Qiniu, body: Body, others: u64) -> Result<(Spooled, String), Failure> {
     let mut writer = new_file(qiniu).await?;
     let (mut md5, mut pieces) = (Md5::new(), body.into_data_stream());
     loop {
@@ -277,6 +286,7 @@ fn named_metadata(metadata: BTreeMap<String, String>) -> BTreeMap<String, String
     metadata.into_iter().map(|(name, value)| (named(name), value)).collect()
 }
 
-fn request_id(request: &Request) -> String {
+/// The id that the answer will carry.
+pub(super) fn request_id(request: &Request) -> String {
     request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
 }
