@@ -59,6 +59,11 @@ need_build_tools() {
   [ -e /etc/ssl/certs/ca-certificates.crt ] || apt_get ca-certificates
 }
 
+# What the tests of sound and film run; the server works without it.
+need_ffmpeg() {
+  need_commands ffmpeg=ffmpeg ffprobe=ffmpeg
+}
+
 # --- Rust --------------------------------------------------------------------------------------------------------
 
 # rust_is_new_enough: is there a cargo, at least the rust-version of Cargo.toml?

@@ -40,6 +40,7 @@ pub mod error;
 pub mod geometry;
 pub mod http;
 pub mod jobs;
+pub mod media;
 pub mod plan;
 pub mod settings;
 pub mod store;

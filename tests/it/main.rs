@@ -21,6 +21,7 @@ mod jobs_model;
 mod jobs_pfop;
 mod jobs_queue;
 // Its predictions are those for the codecs in C.
+mod media;
 #[cfg(all(target_os = "linux", target_env = "gnu", feature = "native"))]
 mod memory;
 mod mutations;
