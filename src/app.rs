@@ -19,8 +19,9 @@ use crate::http::{api, dialect, jobs as jobs_api, server};
 use crate::jobs::model::JobId;
 use crate::jobs::notify::Notifier;
 use crate::jobs::queue::{self, Queue};
-use crate::jobs::work::Work;
+use crate::jobs::work::{self, Work};
 use crate::jobs::worker::Worker;
+use crate::media;
 use crate::plan::Plan;
 use crate::plan::style::StyleFile;
 use crate::settings::Mistake;
@@ -222,9 +223,15 @@ fn job_tasks(
     transformer: &Transformer,
     stop: &CancellationToken,
 ) -> [JoinHandle<()>; 3] {
+    let work = work::Settings {
+        max_attempts: queue.settings().max_attempts,
+        spool: config.data_dir.join("spool"),
+        media_source_bytes: config.limits.upload_bytes,
+        media: media::Limits::default(),
+    };
     let worker = Worker {
         queue: queue.clone(),
-        work: Arc::new(Work::new(transformer.clone(), queue.settings().max_attempts)),
+        work: Arc::new(Work::new(transformer.clone(), work)),
         name: format!("{}-{}", std::process::id(), JobId::new(SystemTime::now())),
         slots: config.jobs.workers.get(),
     };

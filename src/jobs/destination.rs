@@ -7,7 +7,6 @@ use base64::engine::general_purpose::URL_SAFE;
 use sha1::{Digest, Sha1};
 
 use super::model::{Destination, OutputSpec, TemplateOf, vendor_time};
-use crate::store::qetag::qetag;
 
 /// What keys are made of.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +37,11 @@ pub fn known<'a>(output: &'a OutputSpec, facts: &Facts<'a>) -> Option<(&'a str, 
     }
 }
 
-/// Bucket and key of the result `body`.
-pub fn of_result<'a>(output: &'a OutputSpec, facts: &Facts<'a>, body: &[u8]) -> (&'a str, String) {
+/// Bucket and key of the result whose hash is `hash`.
+pub fn of_result<'a>(output: &'a OutputSpec, facts: &Facts<'a>, hash: &str) -> (&'a str, String) {
     match &output.destination {
         Destination::Template { bucket, template, of: TemplateOf::Result } => {
-            (bucket, expand(template, |name| result_variable(name, body, facts.now)))
+            (bucket, expand(template, |name| result_variable(name, hash, facts.now)))
         }
         _ => known(output, facts).expect("only templates of the result need its bytes"),
     }
@@ -54,9 +53,9 @@ pub fn derived_key(command: &str, source_hash: &str) -> String {
 }
 
 /// The variables that `saveKey` has (spec 4.12); times are UTC+8, as all of the vendor's are.
-fn result_variable(name: &str, body: &[u8], now: SystemTime) -> Option<String> {
+fn result_variable(name: &str, hash: &str, now: SystemTime) -> Option<String> {
     let format = match name {
-        "etag" => return Some(qetag(body)),
+        "etag" => return Some(hash.to_owned()),
         "year" => "%Y",
         "mon" => "%m",
         "day" => "%d",
@@ -141,7 +140,7 @@ mod tests {
         let key = |template: &str, of| {
             let destination = Destination::Template { bucket: "out".to_owned(), template: template.to_owned(), of };
             let output = OutputSpec { command: String::new(), pipeline: String::new(), destination, name: None };
-            let (bucket, key) = of_result(&output, &Facts { now, ..FACTS }, b"abc");
+            let (bucket, key) = of_result(&output, &Facts { now, ..FACTS }, "FqmZPjZHBoFquj4lcXhQwmyc0Nid");
             assert_eq!(bucket, "out");
             key
         };

@@ -9,5 +9,6 @@ pub mod destination;
 pub mod model;
 pub mod notify;
 pub mod queue;
+pub mod task;
 pub mod work;
 pub mod worker;

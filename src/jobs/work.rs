@@ -1,6 +1,9 @@
-//! What is done for one job: its source is read once, each output made, stored and recorded.
+//! What is done for one job: what exists is found out, the rest is made together, stored and recorded.
+
+mod film;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -9,13 +12,19 @@ use bytes::Bytes;
 use super::destination::{self, Facts};
 use super::model::{Claim, Destination, Failure, JobId, Outcome, OutputSpec, Source, Stored};
 use super::queue::{Error, Queue};
+use super::task::Task;
+use crate::engine::decode;
 use crate::error::ErrorKind;
-use crate::plan::Plan;
+use crate::media::{self, Command};
+use crate::plan::{ParseError, Plan};
+use crate::store::facts::{self, put_time};
 use crate::store::qetag::qetag;
-use crate::store::{self, Bucket};
-use crate::transform::{self, Rendered, Transformer, media_type_of};
+use crate::store::resources::Stat;
+use crate::store::spool::stream;
+use crate::store::{self, Bucket, ByteStream};
+use crate::transform::{self, Rendered, Transformer};
 
-/// The media type of facts about a picture.
+/// The media type of facts about a source.
 const JSON: &str = "application/json";
 
 /// How the work on a job came to its end.
@@ -33,63 +42,108 @@ pub enum Ended {
     Lost,
 }
 
+/// How jobs are done.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What may pass is tried until a job was taken so often.
+    pub max_attempts: i32,
+    /// Where files of sound and film are worked on.
+    pub spool: PathBuf,
+    /// Most bytes of a source of sound or film.
+    pub media_source_bytes: u64,
+    /// Bounds on one operation on sound or film.
+    pub media: media::Limits,
+}
+
 /// Does jobs.
 #[derive(Debug)]
 pub struct Work {
     transformer: Transformer,
-    max_attempts: i32,
+    settings: Settings,
     progress: Mutex<HashMap<JobId, i32>>,
 }
 
-/// A source, read.
-struct Read {
+/// A source as it is described.
+struct Described {
     bucket: Arc<Bucket>,
     key: String,
-    body: Bytes,
-    hash: String,
-    media_type: String,
+    stat: Stat,
 }
 
-impl Read {
+impl Described {
     fn facts(&self, claim: &Claim) -> Facts<'_> {
         Facts {
             bucket: self.bucket.name(),
             key: &self.key,
-            source_hash: &self.hash,
-            source_bytes: self.body.len() as u64,
-            source_type: &self.media_type,
+            source_hash: &self.stat.facts.hash,
+            source_bytes: self.stat.bytes,
+            source_type: &self.stat.facts.media_type,
             now: claim.job.created,
         }
     }
-
-    /// The source as a result.
-    fn copy(&self) -> Rendered {
-        let (body, media_type) = (self.body.clone(), self.media_type.clone());
-        Rendered { body, media_type, timings: transform::Timings::default() }
-    }
 }
 
-/// How an output comes about; with what stands in its place, where something does.
-enum Planned {
-    /// It is there.
-    There(Stored),
-    /// It is the source.
-    Copied(Option<Stored>),
-    /// It is made of the source.
-    Made(Box<Plan>, Option<Stored>),
+/// An output that is to be made.
+struct Planned<'a> {
+    output: &'a OutputSpec,
+    task: Task,
+    /// What stands in its place.
+    existing: Option<Stored>,
 }
 
-impl Planned {
-    fn plan(&self) -> Option<&Plan> {
+/// What is to be done about an output.
+enum Next<'a> {
+    /// Nothing: this is known of it.
+    Known(Made),
+    /// It is made.
+    Make(Planned<'a>),
+}
+
+impl Next<'_> {
+    /// The plan of an output that becomes a picture.
+    fn picture(&self) -> Option<&Plan> {
         match self {
-            Self::Made(plan, _) => Some(plan),
+            Self::Make(Planned { task: Task::Picture(plan), .. }) => Some(plan),
             _ => None,
         }
     }
 }
 
+/// A result before it is stored.
+struct Product {
+    content: Content,
+    bytes: u64,
+    hash: String,
+    media_type: String,
+}
+
+enum Content {
+    Bytes(Bytes),
+    File(PathBuf),
+}
+
+impl Product {
+    fn of(rendered: Rendered) -> Self {
+        let Rendered { body, media_type, .. } = rendered;
+        Self { bytes: body.len() as u64, hash: qetag(&body), media_type, content: Content::Bytes(body) }
+    }
+
+    fn stream(&self) -> ByteStream {
+        match &self.content {
+            Content::Bytes(body) => Box::pin(futures::stream::iter([Ok(body.clone())])),
+            Content::File(path) => stream(vec![path.clone()]),
+        }
+    }
+
+    /// Width and height, where it is a picture in memory.
+    fn size(&self) -> Option<(u32, u32)> {
+        let Content::Bytes(body) = &self.content else { return None };
+        decode::probe(body).ok().map(|header| (header.size.width, header.size.height))
+    }
+}
+
 /// Why an output is not there: for good, or for now.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Trouble {
     kind: ErrorKind,
     failure: Failure,
@@ -101,22 +155,23 @@ impl Trouble {
     }
 }
 
-impl From<store::Error> for Trouble {
-    fn from(error: store::Error) -> Self {
-        Self::new(error.kind(), &error)
-    }
+macro_rules! troubles {
+    ($($error:ty),+) => {
+        $(impl From<$error> for Trouble {
+            fn from(error: $error) -> Self {
+                Self::new(error.kind(), &error)
+            }
+        })+
+    };
 }
+troubles!(store::Error, transform::Error, media::Error, ParseError);
 
-impl From<transform::Error> for Trouble {
-    fn from(error: transform::Error) -> Self {
-        Self::new(error.kind(), &error)
-    }
-}
+type Made = Result<Outcome, Trouble>;
 
 impl Work {
-    /// Work by `transformer`; what may pass is tried until the job was taken `max_attempts` times.
-    pub fn new(transformer: Transformer, max_attempts: i32) -> Self {
-        Self { transformer, max_attempts, progress: Mutex::default() }
+    /// Work by `transformer`.
+    pub fn new(transformer: Transformer, settings: Settings) -> Self {
+        Self { transformer, settings, progress: Mutex::default() }
     }
 
     /// How far a job is, in thousandths.
@@ -132,7 +187,7 @@ impl Work {
         let _forget = Progress { work: self, id: &claim.job.id };
         let left: Vec<usize> =
             (0..claim.job.outcomes.len()).filter(|position| claim.job.outcomes[*position].is_none()).collect();
-        let made = match self.read(&claim.job.spec.source).await {
+        let made = match self.described(&claim.job.spec.source).await {
             Ok(source) => Box::pin(self.make_all(claim, &left, &source)).await,
             Err(trouble) => left.iter().map(|_| Err(trouble.clone())).collect(),
         };
@@ -150,10 +205,10 @@ impl Work {
     }
 
     /// What is recorded of an output; nothing where it may be made later.
-    fn outcome(&self, claim: &Claim, made: Result<Outcome, Trouble>) -> Option<Outcome> {
+    fn outcome(&self, claim: &Claim, made: Made) -> Option<Outcome> {
         match made {
             Ok(outcome) => Some(outcome),
-            Err(trouble) if trouble.kind.is_transient() && claim.attempt < self.max_attempts => {
+            Err(trouble) if trouble.kind.is_transient() && claim.attempt < self.settings.max_attempts => {
                 tracing::warn!(job = %claim.job.id, problem = trouble.failure.message, "an output is tried again later");
                 None
             }
@@ -161,97 +216,135 @@ impl Work {
         }
     }
 
-    /// The outputs at the positions `left`: what is there already is found out first, the rest is made together.
-    async fn make_all(&self, claim: &Claim, left: &[usize], source: &Read) -> Vec<Result<Outcome, Trouble>> {
-        let facts = source.facts(claim);
-        let mut planned = Vec::with_capacity(left.len());
-        for position in left {
-            let output = &claim.job.spec.outputs[*position];
-            planned.push((output, self.plan(claim, output, &facts).await));
-        }
-        let plans: Vec<Plan> =
-            planned.iter().filter_map(|(_, planned)| planned.as_ref().ok()?.plan().cloned()).collect();
-        let mut rendered =
-            self.transformer.render_bytes(&source.bucket, &source.key, &source.body, &plans).await.into_iter();
-        let mut made = Vec::with_capacity(left.len());
-        for (done, (output, planned)) in planned.into_iter().enumerate() {
-            made.push(match planned {
-                Ok(Planned::There(stored)) => Ok(Outcome::Stored(stored)),
-                Ok(Planned::Copied(existing)) => self.keep(output, &facts, existing, source.copy()).await,
-                Ok(Planned::Made(_, existing)) => match rendered.next() {
-                    Some(Ok(rendered)) => self.keep(output, &facts, existing, rendered).await,
-                    Some(Err(error)) => Err(error.into()),
-                    None => Err(transform::Error::Crashed.into()),
-                },
-                Err(trouble) => Err(trouble),
-            });
-            self.set_progress(&claim.job.id, (done + 1) * 1000 / left.len());
-        }
-        made
-    }
-
-    /// How an output comes about.
-    async fn plan(&self, claim: &Claim, output: &OutputSpec, facts: &Facts<'_>) -> Result<Planned, Trouble> {
-        let existing = match destination::known(output, facts) {
-            Some((bucket, key)) if !claim.job.spec.force => self.existing(bucket, &key).await?,
-            _ => None,
-        };
-        match existing {
-            // What an earlier attempt stored and could not record is this job's own: it is made again to know.
-            Some(existing) if claim.attempt == 1 => Ok(Planned::There(existing)),
-            existing if output.pipeline.is_empty() => Ok(Planned::Copied(existing)),
-            existing => match Plan::parse(&output.pipeline) {
-                Ok(plan) => Ok(Planned::Made(Box::new(plan), existing)),
-                Err(error) => Err(Trouble::new(error.kind(), &error)),
-            },
-        }
-    }
-
-    /// Stores a result, unless another object stands in its place or it is told rather than stored.
-    async fn keep(
-        &self,
-        output: &OutputSpec,
-        facts: &Facts<'_>,
-        existing: Option<Stored>,
-        rendered: Rendered,
-    ) -> Result<Outcome, Trouble> {
-        // Facts about a picture are told, unless their owner names a place for them (spec 7.2).
-        if output.destination == Destination::Derived && rendered.media_type == JSON {
-            return Ok(Outcome::Data(String::from_utf8_lossy(&rendered.body).into_owned()));
-        }
-        if let Some(existing) = existing
-            && existing.hash != qetag(&rendered.body)
-        {
-            return Ok(Outcome::Stored(existing));
-        }
-        let (bucket, key) = destination::of_result(output, facts, &rendered.body);
-        let bucket = self.transformer.buckets().named(bucket)?;
-        bucket.put(&key, rendered.body.clone(), &rendered.media_type).await?;
-        Ok(Outcome::Stored(stored(bucket.name(), key, &rendered)))
-    }
-
-    async fn read(&self, source: &Source) -> Result<Read, Trouble> {
+    async fn described(&self, source: &Source) -> Result<Described, Trouble> {
         let Source::Object { bucket, key } = source else {
             return Err(Trouble::new(ErrorKind::Unsupported, &"sources behind URLs are not worked on yet"));
         };
         let bucket = Arc::clone(self.transformer.buckets().named(bucket)?);
-        let (meta, body) = self.transformer.read(&bucket, key).await?;
-        let media_type = meta.content_type.unwrap_or_else(|| media_type_of(&body, key));
-        Ok(Read { bucket, key: key.clone(), hash: qetag(&body), body, media_type })
+        let stat = bucket.stat(key).await?;
+        Ok(Described { bucket, key: key.clone(), stat })
+    }
+
+    /// The outputs at the positions `left`: what is there already is found out first; pictures are made together, then films,
+    /// one after the other.
+    async fn make_all(&self, claim: &Claim, left: &[usize], source: &Described) -> Vec<Made> {
+        let facts = source.facts(claim);
+        let mut planned = Vec::with_capacity(left.len());
+        for position in left {
+            planned.push(self.plan(claim, &claim.job.spec.outputs[*position], &facts).await);
+        }
+        let plans: Vec<Plan> = planned.iter().filter_map(Next::picture).cloned().collect();
+        let mut pictures = match plans.as_slice() {
+            [] => Vec::new(),
+            plans => self.transformer.render_all(&source.bucket, &source.key, plans).await,
+        }
+        .into_iter();
+        let mut studio = film::Studio::new(self, claim, source);
+        let mut made = Vec::with_capacity(left.len());
+        for (done, planned) in planned.into_iter().enumerate() {
+            let thousandths = |of_this: u16| (1000 * done + usize::from(of_this)) / left.len();
+            self.set_progress(&claim.job.id, thousandths(0));
+            made.push(match planned {
+                Next::Known(made) => made,
+                Next::Make(planned) => match &planned.task {
+                    Task::Copy => self.copy(&planned, &facts, source).await,
+                    Task::Picture(_) => match pictures.next().unwrap_or(Err(transform::Error::Crashed)) {
+                        Ok(rendered) => self.keep(&planned, &facts, Product::of(rendered)).await,
+                        Err(error) => Err(error.into()),
+                    },
+                    Task::Media(command) => match studio.make(command, &thousandths).await {
+                        Ok(product) => self.keep(&planned, &facts, product).await,
+                        Err(trouble) => Err(trouble),
+                    },
+                },
+            });
+        }
+        made
+    }
+
+    /// What is known of an output without making it, or how it is made.
+    async fn plan<'a>(&self, claim: &Claim, output: &'a OutputSpec, facts: &Facts<'_>) -> Next<'a> {
+        let existing = match destination::known(output, facts) {
+            Some((bucket, key)) if !claim.job.spec.force => match self.existing(bucket, &key).await {
+                Ok(existing) => existing,
+                Err(trouble) => return Next::Known(Err(trouble)),
+            },
+            _ => None,
+        };
+        match (existing, Task::parse(&output.pipeline)) {
+            // What an earlier attempt stored and could not record is this job's own: it is made again to know.
+            (Some(existing), _) if claim.attempt == 1 => Next::Known(Ok(Outcome::Stored(existing))),
+            (_, Err(error)) => Next::Known(Err(error.into())),
+            (existing, Ok(task)) => Next::Make(Planned { output, task, existing }),
+        }
     }
 
     /// The object that stands at a destination.
     async fn existing(&self, bucket: &str, key: &str) -> Result<Option<Stored>, Trouble> {
         let bucket = self.transformer.buckets().named(bucket)?;
-        match self.transformer.read(bucket, key).await {
-            Ok((_, body)) => {
-                let media_type = media_type_of(&body, key);
-                let rendered = Rendered { body, media_type, timings: transform::Timings::default() };
-                Ok(Some(Stored { existed: true, ..stored(bucket.name(), key.to_owned(), &rendered) }))
-            }
-            Err(transform::Error::Source(store::Error::NotFound { .. })) => Ok(None),
+        match bucket.stat(key).await {
+            Ok(stat) => Ok(Some(Stored {
+                bucket: bucket.name().to_owned(),
+                key: key.to_owned(),
+                hash: stat.facts.hash,
+                bytes: stat.bytes,
+                media_type: stat.facts.media_type,
+                size: None,
+                existed: true,
+            })),
+            Err(store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn copy(&self, planned: &Planned<'_>, facts: &Facts<'_>, source: &Described) -> Made {
+        let hash = &source.stat.facts.hash;
+        if let Some(other) = other(planned, hash) {
+            return Ok(Outcome::Stored(other));
+        }
+        let (bucket, key) = destination::of_result(planned.output, facts, hash);
+        let target = self.transformer.buckets().named(bucket)?;
+        source.bucket.copy(&source.key, target, &key, true, SystemTime::now()).await?;
+        Ok(Outcome::Stored(Stored {
+            bucket: bucket.to_owned(),
+            key,
+            hash: hash.clone(),
+            bytes: source.stat.bytes,
+            media_type: source.stat.facts.media_type.clone(),
+            size: None,
+            existed: false,
+        }))
+    }
+
+    /// Stores a result, unless another object stands in its place or it is told rather than stored.
+    async fn keep(&self, planned: &Planned<'_>, facts: &Facts<'_>, product: Product) -> Made {
+        // Facts about a source are told, unless their owner names a place for them (spec 7.2).
+        if let (Destination::Derived, JSON, Content::Bytes(body)) =
+            (&planned.output.destination, product.media_type.as_str(), &product.content)
+        {
+            return Ok(Outcome::Data(String::from_utf8_lossy(body).into_owned()));
+        }
+        if let Some(other) = other(planned, &product.hash) {
+            return Ok(Outcome::Stored(other));
+        }
+        let (bucket, key) = destination::of_result(planned.output, facts, &product.hash);
+        let target = self.transformer.buckets().named(bucket)?;
+        let noted = facts::Facts {
+            hash: product.hash.clone(),
+            media_type: product.media_type.clone(),
+            put_time: put_time(SystemTime::now()),
+            ..facts::Facts::default()
+        };
+        target.put_stream(&key, product.stream(), product.bytes, noted, true).await?;
+        Ok(Outcome::Stored(Stored {
+            bucket: bucket.to_owned(),
+            key,
+            size: product.size(),
+            hash: product.hash,
+            bytes: product.bytes,
+            media_type: product.media_type,
+            existed: false,
+        }))
     }
 
     fn set_progress(&self, id: &JobId, thousandths: usize) {
@@ -260,17 +353,9 @@ impl Work {
     }
 }
 
-fn stored(bucket: &str, key: String, rendered: &Rendered) -> Stored {
-    let size = crate::engine::decode::probe(&rendered.body).ok().map(|header| (header.size.width, header.size.height));
-    Stored {
-        bucket: bucket.to_owned(),
-        key,
-        hash: qetag(&rendered.body),
-        bytes: rendered.body.len() as u64,
-        media_type: rendered.media_type.clone(),
-        size,
-        existed: false,
-    }
+/// The object in an output's place, where it is not what this job made in an earlier attempt.
+fn other(planned: &Planned<'_>, hash: &str) -> Option<Stored> {
+    planned.existing.clone().filter(|existing| existing.hash != hash)
 }
 
 /// Forgets how far a job was once it is let go.

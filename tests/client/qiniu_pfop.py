@@ -47,7 +47,7 @@ class Receiver:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.received.put((self.path, dict(self.headers), body))
+                receiver.received.put((self.path, self.headers, body))
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()

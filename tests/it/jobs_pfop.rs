@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::cards;
+use crate::media;
 use crate::server::{Answer, Server};
 
 const CONFIG: &str = r#"
@@ -184,6 +185,34 @@ async fn bad_requests_are_refused_and_nothing_is_stored() {
     );
     let jobs = signed(&server, Method::GET, "/jobs", "AK").await.json();
     assert_eq!(jobs["jobs"], json!([]));
+}
+
+/// The commands that the project's first document names.
+#[tokio::test]
+async fn sound_and_film_are_made_by_programs() {
+    if !media::is_installed() {
+        return;
+    }
+    let files = [("tone.wav", media::wav()), ("film.gif", media::film())];
+    let server = Server::configured(CONFIG, "", &files.each_ref().map(|(name, body)| (*name, body.as_slice()))).await;
+    let fops = "avthumb/mp3/aq/6/ar/16000;avthumb/mp3/ar/44100/ab/32k;avinfo";
+    let document = ended(&server, &pfop(&server, &[("bucket", "photos"), ("key", "tone.wav"), ("fops", fops)]).await).await;
+    let hash = qetag(&media::wav());
+    // The folders are those of the vendor's own examples.
+    for (item, folder) in [(0, "1G8-OWwP3jPLvi7O3qOf7yCl4YI="), (1, "sFhZ4dSjB1zvL3De1UBX2qZ_VR0=")] {
+        let item = &document["items"][item];
+        assert_eq!(item["key"], format!("{folder}/{hash}"), "{document}");
+        let stored = std::fs::read(server.objects().join(item["key"].as_str().unwrap())).unwrap();
+        assert_eq!(item["hash"], qetag(&stored));
+    }
+    assert_eq!(document["items"][2]["result"]["streams"][0]["sample_rate"], "22050");
+    let frame = format!("vframe/png/offset/0|imageView2/2/w/20|{}", saveas("out:frame.png"));
+    let fields = [("bucket", "photos"), ("key", "film.gif"), ("fops", &*frame)];
+    assert_eq!(ended(&server, &pfop(&server, &fields).await).await["code"], 0);
+    assert_eq!(server.get("/out/frame.png").await.image().size.width, 20);
+    let broken = [("bucket", "photos"), ("key", "film.gif"), ("fops", "avthumb/mp3")];
+    let error = ended(&server, &pfop(&server, &broken).await).await["items"][0]["error"].clone();
+    assert!(error.as_str().unwrap().starts_with("execute fop cmd failed: avthumb failed: "), "{error}");
 }
 
 /// A receiver that answers with the statuses it is given, and then with 200.

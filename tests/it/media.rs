@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::cards;
 
 /// Whether there is something to test.
-fn is_installed() -> bool {
+pub(crate) fn is_installed() -> bool {
     let quiet = |name: &str| Program::new(name).arg("-version").stdout(Stdio::null()).status();
     let found = ["ffmpeg", "ffprobe"].iter().all(|name| quiet(name).is_ok_and(|status| status.success()));
     assert!(found || std::env::var("CI").as_deref() != Ok("true"), "ffmpeg is not installed");
@@ -28,7 +28,7 @@ fn is_installed() -> bool {
 }
 
 /// A second of a tone in 16 bits, 22 050 samples a second, mono.
-fn wav() -> Vec<u8> {
+pub(crate) fn wav() -> Vec<u8> {
     const RATE: u32 = 22_050;
     let samples: Vec<u8> = (0..RATE)
         .flat_map(|at| {
@@ -44,7 +44,7 @@ fn wav() -> Vec<u8> {
     [head, format, depth, [&b"data"[..], &length.to_le_bytes()].concat(), samples].concat()
 }
 
-fn film() -> Vec<u8> {
+pub(crate) fn film() -> Vec<u8> {
     cards::animation(60, 40, 8, OutputFormat::Gif)
 }
 

@@ -1,6 +1,7 @@
 //! The commands of a pfop: `imageView2/2/w/200|saveas/…;avthumb/mp3/…` as outputs of a job (spec 7.1).
 
 use crate::jobs::model::{Destination, OutputSpec, TemplateOf};
+use crate::jobs::task::{Task, split_saveas};
 use crate::plan::saveas::{KeyTemplate, SaveAs};
 use crate::plan::{ParseError, Plan};
 
@@ -40,13 +41,16 @@ pub(super) fn outputs(fops: &str) -> Result<Vec<OutputSpec>, Refusal> {
 }
 
 fn output(command: &str) -> Result<OutputSpec, ParseError> {
-    let plan = Plan::parse(command)?;
-    let destination = plan.saveas().map_or(Ok(Destination::Derived), destination)?;
-    let pipeline = match (plan.saveas(), command.rsplit_once('|')) {
-        (None, _) => command,
-        (Some(_), Some((pipeline, _))) => pipeline,
-        (Some(_), None) => "",
+    let (pipeline, saveas) = split_saveas(command);
+    let destination = match saveas {
+        Some(saveas) => Plan::parse(saveas)?.saveas().map_or(Ok(Destination::Derived), destination)?,
+        None => Destination::Derived,
     };
+    // Without a place to go to, an empty pipeline is no command.
+    match (pipeline, saveas) {
+        ("", None) => Plan::parse(pipeline).map(|_| ())?,
+        _ => Task::parse(pipeline).map(|_| ())?,
+    }
     Ok(OutputSpec { command: command.to_owned(), pipeline: pipeline.to_owned(), destination, name: None })
 }
 
@@ -96,6 +100,10 @@ mod tests {
         for (fops, message) in [
             ("", "fops: command 1: a pipeline has 1 to 32 operators; this one has 0"),
             ("imageInfo;", "fops: command 2: a pipeline has 1 to 32 operators; this one has 0"),
+            (
+                "avthumb/mp3/ar/x",
+                "fops: command 1: avthumb: ar is \"x\"; expected samples a second from 8000 to 192000",
+            ),
             ("imageInfo;nosuchfop/1", "fops: command 2: unsupported fop: nosuchfop"),
             ("imageView2/2/w/x", "fops: command 1: imageView2: w is \"x\"; expected an integer from 1 to 9999"),
             (
