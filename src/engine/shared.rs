@@ -365,3 +365,56 @@ impl Shared<'_> {
 fn fail(members: &[usize], error: &Error, on_output: &mut OnOutput<'_>) {
     members.iter().for_each(|index| on_output(*index, Err(error.clone())));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::image::{Frame, Layout};
+    use crate::engine::program::Rendering;
+    use crate::engine::resolve::resolve;
+    use crate::geometry::Size;
+    use crate::plan::Plan;
+
+    fn programs(source: &[u8], texts: &[&str]) -> Vec<Program> {
+        let header = decode::probe(source).expect("a picture");
+        let program = |text: &&str| {
+            let plan = Plan::parse(text).expect("a plan");
+            resolve(&plan, &header, &[], &Limits::default(), Rendering::default()).expect("a program")
+        };
+        texts.iter().map(program).collect()
+    }
+
+    fn sets_of(source: &[u8], texts: &[&str], memory_bytes: u64) -> Vec<Vec<usize>> {
+        let programs = programs(source, texts);
+        let tasks: Vec<Task<'_>> = programs.iter().map(|program| Task { program, pictures: &[] }).collect();
+        sets(&tasks, memory_bytes).into_iter().map(|set| set.members).collect()
+    }
+
+    #[test]
+    fn programs_are_together_by_what_they_decode() {
+        let frame = Frame::new(Size::new(400, 300), Layout::Rgb, vec![90; 360_000]).expect("three bytes a pixel");
+        let mut jpeg = Vec::new();
+        let encoder = jpeg_encoder::Encoder::new(&mut jpeg, 90);
+        encoder.encode(frame.pixels(), 400, 300, jpeg_encoder::ColorType::Rgb).expect("a JPEG");
+        let texts = [
+            "imageView2/2/w/50",
+            "imageInfo",
+            "imageView2/2/w/200|imageMogr2/blur/3x2",
+            "imageView2/2/w/50/format/png",
+            "imageMogr2/thumbnail/800x",
+        ];
+        assert_eq!(sets_of(&jpeg, &texts, 1 << 30), [vec![0, 2, 3], vec![1], vec![4]]);
+        assert_eq!(sets_of(&jpeg, &texts, 0), [[0], [1], [2], [3], [4]]);
+
+        let png = include_bytes!("../../examples/photos/logo.png");
+        let texts = ["imageView2/2/w/50", "imageMogr2/rotate/90", "imageAve", "imageInfo"];
+        assert_eq!(sets_of(png, &texts, 1 << 30), [vec![0, 1, 2], vec![3]]);
+    }
+
+    #[test]
+    fn a_set_is_bounded() {
+        let png = include_bytes!("../../examples/photos/logo.png");
+        let sets = sets_of(png, &["imageView2/2/w/50"; MOST_TOGETHER + 1], u64::MAX);
+        assert_eq!(sets.iter().map(Vec::len).collect::<Vec<_>>(), [MOST_TOGETHER, 1]);
+    }
+}

@@ -22,18 +22,18 @@ const PRINTED_BYTES: u64 = 8 << 20;
 /// Where programs are looked for.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin";
 
-/// What bounds a program: `limits`, the moment when it has to be done, and the flag.
+/// What bounds a program: `limits`, the moment that their time counts from, and the flag.
 pub(super) struct Watch<'a> {
     pub(super) fop: &'static str,
     pub(super) limits: &'a Limits,
-    pub(super) deadline: Instant,
+    pub(super) since: Instant,
     pub(super) cancel: &'a Cancel,
 }
 
 impl Watch<'_> {
     fn check(&self) -> Result<(), Error> {
         self.cancel.check().map_err(|_| Error::Cancelled)?;
-        if Instant::now() < self.deadline {
+        if self.since.elapsed() < self.limits.time {
             return Ok(());
         }
         Err(Error::Deadline { fop: self.fop, limit: self.limits.time })
@@ -207,7 +207,7 @@ mod tests {
 
     fn run(cancel: &Cancel, time: Duration, script: &str) -> (Result<(), Error>, Vec<String>) {
         let limits = Limits { time, ..Limits::default() };
-        let watch = Watch { fop: "avthumb", limits: &limits, deadline: Instant::now() + time, cancel };
+        let watch = Watch { fop: "avthumb", limits: &limits, since: Instant::now(), cancel };
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         let mut lines = Vec::new();
@@ -252,7 +252,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let limits = Limits::default();
         let cancel = Cancel::default();
-        let watch = Watch { fop: "avinfo", limits: &limits, deadline: Instant::now() + MINUTE, cancel: &cancel };
+        let watch = Watch { fop: "avinfo", limits: &limits, since: Instant::now(), cancel: &cancel };
         let missing = watch.run("ffprobe", Command::new("mogr-has-no-such-program"), &mut |_| {});
         let message = "avinfo needs ffprobe, which is not installed on this server; install the package ffmpeg";
         assert_eq!(missing.expect_err("it is not there").to_string(), message);

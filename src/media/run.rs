@@ -77,7 +77,7 @@ pub fn run(
     progress: &mut dyn FnMut(u16),
 ) -> Result<Outcome, Error> {
     let fop = command.operation.name();
-    let watch = Watch { fop, limits, deadline: Instant::now() + limits.time, cancel };
+    let watch = Watch { fop, limits, since: Instant::now(), cancel };
     let work = Work { watch, workspace };
     match &command.operation {
         Operation::Transcode(transcode) => work.transcode(transcode, progress),

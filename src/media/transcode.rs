@@ -344,12 +344,15 @@ impl Arguments {
     }
 }
 
-/// A codec of those that `format` holds.
+/// How a codec is read, and what it is called.
+type Names<C> = (fn(&str) -> Option<C>, fn(C) -> &'static str);
+
+/// A codec of those that a format holds.
 fn read_codec<C: Copy + PartialEq>(
     cursor: &mut Cursor<'_>,
     argument: &str,
     held: &[C],
-    (named, name): (fn(&str) -> Option<C>, fn(C) -> &'static str),
+    (named, name): Names<C>,
 ) -> Result<C, ParseError> {
     let names: Vec<&str> = held.iter().copied().map(name).collect();
     let expected =
@@ -406,9 +409,12 @@ impl Video {
 
     fn arguments(&self, codec: VideoCodec, arguments: &mut Arguments) {
         arguments.flags(&["-c:v", codec.name()]);
+        // What all players show: no transparency, and as many samples of colour as they expect.
+        if codec != VideoCodec::Gif {
+            arguments.flags(&["-pix_fmt", "yuv420p"]);
+        }
         if codec == VideoCodec::H264 {
-            // What all players show, and as much of the machine as a job may have.
-            arguments.flags(&["-pix_fmt", "yuv420p", "-preset", "veryfast"]);
+            arguments.flags(&["-preset", "veryfast"]);
         }
         arguments.option("-threads", Some(2));
         arguments.option("-b:v", self.bit_rate);
@@ -482,7 +488,7 @@ mod tests {
             ),
             (
                 "webm/an/1/s/641x/rotate/90/aspect/16:9",
-                "-an -c:v libvpx -threads 2 -aspect 16:9 -vf transpose=clock,scale=640:-2 -f webm",
+                "-an -c:v libvpx -pix_fmt yuv420p -threads 2 -aspect 16:9 -vf transpose=clock,scale=640:-2 -f webm",
             ),
             (
                 "gif/s/100x80/autoscale/1",

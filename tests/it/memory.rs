@@ -8,6 +8,7 @@ use std::cell::Cell;
 use bytes::Bytes;
 use mogr::engine::limits::{Cancel, Limits};
 use mogr::engine::program::Rendering;
+use mogr::engine::shared::{self, Task};
 use mogr::engine::{decode, resolve, run};
 use mogr::plan::Plan;
 use mogr::plan::output::OutputFormat;
@@ -171,6 +172,38 @@ fn predictions_are_within_a_quarter() {
         let (peak, predicted) = measured(source, fops);
         let ratio = predicted as f64 / peak as f64;
         assert!((0.75..=1.25).contains(&ratio), "{fops}: {predicted} bytes predicted, {peak} taken");
+    }
+}
+
+/// A set takes no more than is said of it, and shares: less than its outputs take together.
+#[test]
+fn sets_keep_to_what_they_may_take() {
+    let jpeg = Bytes::from(cards::jpeg(&photograph(3000, 2000), 88));
+    let png = Bytes::from(cards::png(photograph(1600, 1200)));
+    let limits = Limits::default();
+    for (source, allowed) in [(&jpeg, 1 << 30), (&jpeg, 24 << 20), (&png, 1 << 30)] {
+        let header = decode::probe(source).expect("a picture");
+        let program = |width: u32| {
+            let plan = Plan::parse(&format!("imageView2/2/w/{width}/format/jpg")).expect("a pipeline");
+            resolve::resolve(&plan, &header, &[], &limits, Rendering::default()).expect("a program")
+        };
+        let programs: Vec<_> = (1..=8).map(|index| program(150 * index)).collect();
+        let tasks: Vec<_> = programs.iter().map(|program| Task { program, pictures: &[] }).collect();
+        let render = || {
+            shared::run_all(&tasks, source, &limits, allowed, &Cancel::default(), &mut |_, output| {
+                drop(output.expect("a result"));
+            });
+        };
+        // Tables that are made once are nobody's.
+        render();
+        let before = HELD.get();
+        PEAK.set(before);
+        render();
+        let peak = (PEAK.get() - before).max(0) as u64 + source.len() as u64;
+        let predicted = shared::memory_bytes(&tasks, allowed);
+        assert!(predicted <= allowed, "{predicted} bytes predicted, {allowed} allowed");
+        assert!(peak <= predicted, "{predicted} bytes predicted, {peak} taken");
+        assert!(predicted < peak * 5 / 2, "{predicted} bytes predicted, {peak} taken");
     }
 }
 
