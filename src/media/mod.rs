@@ -1,7 +1,7 @@
 //! Sound and film, by `ffmpeg` and `ffprobe` where they are installed: `avthumb`, `vframe`, `avinfo` (spec 4.13).
 //!
 //! [`Command::parse`] reads an operator into typed values; nothing that a user wrote becomes an argument of a program as it
-//! is. [`run`] works in a private [`Workspace`]: the caller writes the source there, and finds the result there. It blocks
+//! is. [`run()`] works in a private [`Workspace`]: the caller writes the source there, and finds the result there. It blocks
 //! until the program has ended, and belongs on a thread that may.
 //!
 //! What the programs read is hostile. They get one local file and no network, formats that name other files are not read,

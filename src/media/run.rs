@@ -39,7 +39,7 @@ impl Workspace {
         Ok(Self { folder: tempfile::Builder::new().prefix("media-").tempdir_in(spool)? })
     }
 
-    /// Where the source is to be written before [`run`].
+    /// Where the source is to be written before [`run()`].
     pub fn input(&self) -> PathBuf {
         self.folder.path().join(INPUT)
     }
