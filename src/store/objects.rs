@@ -1,6 +1,6 @@
 //! Object stores: a folder, memory, S3, GCS, Azure; all through the `object_store` crate.
 //!
-//! Keys below [`RESERVED`] are this server's own: no request reads, writes or lists them.
+//! Keys below `.mogr/` are this server's own: no request reads, writes or lists them.
 
 mod manage;
 

@@ -154,8 +154,7 @@ mod tests {
             ("$$(fsize))", "$214513)"),
             ("", ""),
         ] {
-            let escaped = rendered.replace("Shang \"hai\"", "Shang \\\"hai\\\"");
-            assert_eq!(Template::parse(template).json(value_of), escaped.replace("\\\\\"", "\\\""), "{template}");
+            assert_eq!(Template::parse(template).json(value_of), rendered, "{template}");
         }
     }
 
