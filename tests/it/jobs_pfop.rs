@@ -196,7 +196,8 @@ async fn sound_and_film_are_made_by_programs() {
     let files = [("tone.wav", media::wav()), ("film.gif", media::film())];
     let server = Server::configured(CONFIG, "", &files.each_ref().map(|(name, body)| (*name, body.as_slice()))).await;
     let fops = "avthumb/mp3/aq/6/ar/16000;avthumb/mp3/ar/44100/ab/32k;avinfo";
-    let document = ended(&server, &pfop(&server, &[("bucket", "photos"), ("key", "tone.wav"), ("fops", fops)]).await).await;
+    let document =
+        ended(&server, &pfop(&server, &[("bucket", "photos"), ("key", "tone.wav"), ("fops", fops)]).await).await;
     let hash = qetag(&media::wav());
     // The folders are those of the vendor's own examples.
     for (item, folder) in [(0, "1G8-OWwP3jPLvi7O3qOf7yCl4YI="), (1, "sFhZ4dSjB1zvL3De1UBX2qZ_VR0=")] {
