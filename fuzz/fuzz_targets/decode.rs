@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mogr::engine::decode::{probe, scaled_size, still};
+use mogr::engine::decode::{probe, scaled_size, still, still_deep};
+use mogr::engine::image::Depth;
 use mogr::engine::limits::{Cancel, Limits};
 
 /// Small enough that a case takes milliseconds, large enough for every code path.
@@ -12,6 +13,11 @@ fn limits() -> Limits {
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(header) = probe(bytes) else { return };
+    if header.depth == Depth::Sixteen
+        && let Ok(frame) = still_deep(bytes, &header, &limits(), &Cancel::default())
+    {
+        assert_eq!(frame.size(), header.size, "not the size that was promised: {header:?}");
+    }
     // The decode scale comes from the data too, so that every one is met.
     let eighths = 1 << (bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)) % 4);
     if let Ok(frame) = still(bytes, &header, eighths, &limits(), &Cancel::default()) {
