@@ -288,32 +288,29 @@ fn answer(body: String) -> Response {
     ([json, no_store], body).into_response()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests {
-    use std::sync::Mutex;
-
+    use super::super::pfop::Pfops;
+    use super::super::prefop::persistent_id;
     use super::super::testing::qiniu;
     use super::*;
     use crate::auth::upload;
+    use crate::jobs::model::{Filter, Source};
+    use crate::jobs::queue::{Queue, Settings};
 
-    /// Accepts jobs, or refuses them, and remembers what it was asked.
-    #[derive(Debug, Default)]
-    struct Jobs {
-        is_full: bool,
-        asked: Mutex<Vec<String>>,
-    }
-
-    impl Persistence for Jobs {
-        fn submit<'a>(&'a self, job: PersistentJob<'a>) -> BoxFuture<'a, Result<String, Failure>> {
-            let PersistentJob { bucket, key, persistent, owner, request_id } = job;
-            self.asked.lock().unwrap().push(format!("{bucket} {key} {} {owner} {request_id}", persistent.ops));
-            let answer = if self.is_full { Err(Failure::new(573, "too many")) } else { Ok("z0.1".to_owned()) };
-            Box::pin(std::future::ready(answer))
+    /// Jobs of the bucket in `folder`, of which so many may wait.
+    async fn pfops(folder: &std::path::Path, max_waiting: i64) -> Pfops {
+        let bare = qiniu(folder, Duration::from_secs(60), None);
+        let settings = Settings { max_waiting, ..Settings::default() };
+        Pfops {
+            queue: Queue::open("sqlite::memory:", settings).await.unwrap(),
+            transformer: bare.delivery.transformer.clone(),
+            keys: Arc::new(bare.delivery.keys.clone()),
         }
     }
 
-    async fn commit(folder: &std::path::Path, jobs: Arc<Jobs>, more: &str) -> Result<(u16, Value), Failure> {
-        let qiniu = qiniu(folder, Duration::from_secs(60), Some(jobs));
+    async fn commit(folder: &std::path::Path, pfops: Pfops, more: &str) -> Result<(u16, Value), Failure> {
+        let qiniu = qiniu(folder, Duration::from_secs(60), Some(pfops));
         let policy = format!(r#"{{"scope":"default:a","deadline":100,"persistentOps":"imageInfo"{more}}}"#);
         let keys = &qiniu.delivery.keys;
         let grant = upload::verify(&upload::sign(&policy, "AK", keys).unwrap(), keys).unwrap();
@@ -343,22 +340,28 @@ mod tests {
     #[tokio::test]
     async fn jobs_follow_files() {
         let folder = tempfile::tempdir().unwrap();
-        let jobs = Arc::new(Jobs::default());
+        let pfops = pfops(folder.path(), 10).await;
+        let newest = async || pfops.queue.list(&Filter::default(), 1).await.unwrap().remove(0);
         let hash = "Fqr0xh3cxeii2r7eDztILNmuqUNN";
-        let answer = commit(folder.path(), Arc::clone(&jobs), "").await.unwrap();
-        assert_eq!(answer, (200, json!({ "hash": hash, "key": "a", "persistentId": "z0.1" })));
-        assert_eq!(*jobs.asked.lock().unwrap(), ["default a imageInfo AK r"]);
+        let answer = commit(folder.path(), pfops.clone(), "").await.unwrap();
+        let job = newest().await;
+        assert_eq!(answer, (200, json!({ "hash": hash, "key": "a", "persistentId": persistent_id(&job.id) })));
+        let source = Source::Object { bucket: "default".to_owned(), key: "a".to_owned() };
+        assert_eq!((job.spec.source, job.owner.as_str(), job.spec.request_id.as_str()), (source, "AK", "r"));
         let template = r#","returnBody":"{\"id\":$(persistentId)}""#;
-        assert_eq!(commit(folder.path(), jobs, template).await.unwrap().1, json!({ "id": "z0.1" }));
+        let answer = commit(folder.path(), pfops.clone(), template).await.unwrap();
+        assert!(answer.1["id"].as_str().unwrap().starts_with("z0."), "{answer:?}");
     }
 
     #[tokio::test]
     async fn a_job_that_is_not_accepted_fails_the_upload_and_keeps_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        let jobs = Arc::new(Jobs { is_full: true, ..Jobs::default() });
-        let failure = commit(folder.path(), jobs, "").await.unwrap_err();
+        let failure = commit(folder.path(), pfops(folder.path(), 0).await, "").await.unwrap_err();
         assert_eq!((failure.status, &failure.details["key"]), (599, &json!("a")));
-        assert_eq!(failure.message, "the file is stored, but its job was not accepted: too many");
+        assert_eq!(
+            failure.message,
+            r#"the file is stored, but its job was not accepted: queue "default" is full: 0 jobs wait, the limit is 0"#
+        );
         assert_eq!(std::fs::read(folder.path().join("a")).unwrap(), b"hello");
     }
 }

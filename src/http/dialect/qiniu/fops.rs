@@ -100,10 +100,7 @@ mod tests {
         for (fops, message) in [
             ("", "fops: command 1: a pipeline has 1 to 32 operators; this one has 0"),
             ("imageInfo;", "fops: command 2: a pipeline has 1 to 32 operators; this one has 0"),
-            (
-                "avthumb/mp3/ar/x",
-                "fops: command 1: avthumb: ar is \"x\"; expected samples a second from 8000 to 192000",
-            ),
+            ("avthumb/mp3/ar/x", "fops: command 1: avthumb: ar is \"x\"; expected an integer from 8000 to 96000"),
             ("imageInfo;nosuchfop/1", "fops: command 2: unsupported fop: nosuchfop"),
             ("imageView2/2/w/x", "fops: command 1: imageView2: w is \"x\"; expected an integer from 1 to 9999"),
             (

@@ -209,11 +209,7 @@ mod testing {
     use crate::store::guard::AddressGuard;
 
     /// The dialect over one bucket, `default`, in `folder`; its access key is `AK` with the secret `SK`.
-    pub(super) fn qiniu(
-        folder: &std::path::Path,
-        patience: Duration,
-        persistence: Option<Arc<dyn Persistence>>,
-    ) -> Arc<Qiniu> {
+    pub(super) fn qiniu(folder: &std::path::Path, patience: Duration, pfops: Option<Pfops>) -> Arc<Qiniu> {
         let key = [("MOGR_KEYS__AK__SECRET".to_owned(), "SK".to_owned())];
         let config = Config::for_directory(folder, key).unwrap();
         let delivery = Arc::new(app::delivery(&config, folder.join("styles.toml")).unwrap());
@@ -225,6 +221,6 @@ mod testing {
             domains: HashMap::new(),
             delivery_port: 1,
         };
-        Arc::new(Qiniu::new(delivery, remote, persistence, settings))
+        Arc::new(Qiniu::new(delivery, remote, pfops, settings))
     }
 }
