@@ -194,7 +194,11 @@ async fn a_job_lives_from_submission_to_delivery(place: &Place) {
     assert_eq!((&claim.job.id, claim.attempt, claim.job.state), (&id, 1, State::Running));
     assert_eq!(queue.claim("other", at(1)).await.unwrap().map(|claim| claim.job.id), None);
     assert_eq!(counters(&queue, "default").await, (0, 1));
+    let mut changes = queue.changes();
     assert_eq!(queue.renew(&claim, 250, at(2)).await.unwrap(), Renewal::Held);
+    assert_eq!(changes.try_recv(), Ok(Change::Job(id.clone())));
+    assert_eq!(queue.renew(&claim, 250, at(2)).await.unwrap(), Renewal::Held);
+    assert!(changes.try_recv().is_err(), "a worker that hears its own renewals renews for ever");
     assert!(queue.record(&claim, 1, &stored("b"), at(3)).await.unwrap());
     let job = queue.get(&id).await.unwrap().unwrap();
     assert_eq!((job.progress, job.started, job.outcomes), (250, Some(at(1)), vec![None, Some(stored("b"))]));

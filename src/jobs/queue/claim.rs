@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use sqlx::Row;
 
-use super::finish::{end, fail_missing};
+use super::finish::{end, fail_missing, outcome_of};
 use super::{Change, Error, Queue, Write, rows};
 use crate::jobs::model::{self, Claim, Job, JobId, Outcome, Renewal, State, millis};
 
@@ -26,6 +26,9 @@ impl Queue {
     /// Prolongs the lease, says how far the running output is (in thousandths), and learns whether to go on.
     pub async fn renew(&self, claim: &Claim, progress: i32, now: SystemTime) -> Result<Renewal, Error> {
         let mut write = self.write_lightly().await?;
+        let sql = "SELECT progress FROM jobs WHERE id = $1";
+        let before = sqlx::query_scalar::<_, i64>(sql).bind(claim.job.id.as_str());
+        let before = before.fetch_optional(write.connection()).await?;
         let sql = "UPDATE jobs SET lease_until = $1, progress = $2 WHERE id = $3 AND attempt = $4 AND state = 'running' \
                    RETURNING cancel_requested";
         let row = sqlx::query(sql)
@@ -37,7 +40,10 @@ impl Queue {
             .await?;
         let Some(row) = row else { return Ok(Renewal::Lost) };
         let is_cancelled = row.try_get::<i64, _>("cancel_requested")? != 0;
-        write.tell(Change::Job(claim.job.id.clone()));
+        // A longer lease is no news: who renews listens too, and would renew at once, for ever.
+        if before != Some(i64::from(progress)) {
+            write.tell(Change::Job(claim.job.id.clone()));
+        }
         write.commit().await?;
         Ok(if is_cancelled { Renewal::CancelRequested } else { Renewal::Held })
     }
@@ -199,7 +205,9 @@ async fn expire(write: &mut Write, job: &Job, now: SystemTime) -> Result<(), Err
         return wait_again(write, job, None).await;
     }
     fail_missing(write, job, &format!("the worker died {} times", job.attempt)).await?;
-    end(write, job, State::Failed, now).await
+    // It may have died with nothing left to do but to say so.
+    let state = outcome_of(write, job).await?;
+    end(write, job, state, now).await
 }
 
 /// Puts a running job back. The queue is locked.

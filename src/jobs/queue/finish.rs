@@ -71,7 +71,7 @@ async fn request_cancel(write: &mut Write, id: &JobId) -> Result<(), Error> {
 }
 
 /// What a job is whose outputs have ended.
-async fn outcome_of(write: &mut Write, job: &Job) -> Result<State, Error> {
+pub(super) async fn outcome_of(write: &mut Write, job: &Job) -> Result<State, Error> {
     let sql = "SELECT count(*) AS ended, count(CASE WHEN failed = 1 THEN 1 END) AS failed FROM outputs WHERE job = $1";
     let row = sqlx::query(sql).bind(job.id.as_str()).fetch_one(write.connection()).await?;
     let (ended, failed): (i64, i64) = (row.try_get("ended")?, row.try_get("failed")?);
