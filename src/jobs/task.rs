@@ -28,6 +28,15 @@ impl Task {
             None => Ok(Self::Picture(Box::new(Plan::parse(pipeline)?))),
         }
     }
+
+    /// The operators on a picture.
+    pub fn plan(&self) -> Option<&Plan> {
+        match self {
+            Self::Copy => None,
+            Self::Picture(plan) => Some(plan),
+            Self::Media(command) => command.then.as_ref(),
+        }
+    }
 }
 
 /// A command as its pipeline and its `saveas`, where it has one: the last operator, or all there is.

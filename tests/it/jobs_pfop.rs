@@ -178,6 +178,12 @@ async fn bad_requests_are_refused_and_nothing_is_stored() {
     let elsewhere = with("fops", "imageInfo|saveas/b3V0OmE=");
     let answer = pfop_as(&server, "PHOTOGRAPHER", &elsewhere).await;
     assert_eq!((answer.status.as_u16(), answer.error().as_str()), (403, "not allowed"));
+    // `out:secret.png` as a watermark: its picture would be read on behalf of a key that does not open its bucket.
+    let painted = format!("watermark/1/image/{}", URL_SAFE.encode("kodo://out/secret.png"));
+    for fops in [painted.clone(), format!("vframe/jpg/offset/0|{painted}")] {
+        let answer = pfop_as(&server, "PHOTOGRAPHER", &[good[0], good[1], ("fops", &*fops)]).await;
+        assert_eq!((answer.status.as_u16(), answer.error().as_str()), (403, "not allowed"), "{fops}");
+    }
     let unknown = server.api("/status/get/prefop?id=z0.000000000000000000000000").await;
     assert_eq!(
         (unknown.status.as_u16(), unknown.error().as_str()),

@@ -20,6 +20,9 @@ use crate::jobs::model::{
     Api, Destination, JobSpec, Notify, OutputSpec, QUEUE_NAME, Source, Submission, is_queue_name,
 };
 use crate::jobs::queue::Queue;
+use crate::jobs::task::Task;
+use crate::plan::Plan;
+use crate::store::Bucket;
 use crate::transform::Transformer;
 
 /// The priority of jobs that run when nothing else waits (`type=1`).
@@ -142,9 +145,13 @@ impl Pfops {
             ));
         }
         let outputs = fops::outputs(&pfop.fops).map_err(|refusal| Failure::invalid(refusal.to_string()))?;
+        let caller = Caller { access_key: owner.to_owned() };
         for bucket in buckets_of(&pfop.bucket, &outputs) {
             self.transformer.buckets().named(bucket)?;
-            Caller { access_key: owner.to_owned() }.require(bucket, &self.keys)?;
+            caller.require(bucket, &self.keys)?;
+        }
+        for bucket in self.painted_from(&outputs) {
+            caller.require(bucket.name(), &self.keys)?;
         }
         let job = JobSpec {
             source: Source::Object { bucket: pfop.bucket.clone(), key: pfop.key.clone() },
@@ -162,6 +169,13 @@ impl Pfops {
             jobs: vec![job],
             is_batch: false,
         })
+    }
+
+    /// The buckets that the outputs' watermarks are read from, where they name one themselves.
+    fn painted_from(&self, outputs: &[OutputSpec]) -> Vec<Arc<Bucket>> {
+        let tasks: Vec<Task> = outputs.iter().filter_map(|output| Task::parse(&output.pipeline).ok()).collect();
+        let images = tasks.iter().filter_map(Task::plan).flat_map(Plan::images);
+        images.filter_map(|image| self.transformer.bucket_named_by(image)).collect()
     }
 
     /// The document of prefop.
@@ -215,7 +229,21 @@ fn notify(url: &str) -> Result<Option<Notify>, Failure> {
     }
     let parsed = url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     match parsed {
-        Some(_) => Ok(Some(Notify { url: url.to_owned() })),
+        // As it is read: what was written may have characters that a database does not take.
+        Some(parsed) => Ok(Some(Notify { url: parsed.into() })),
         None => Err(Failure::invalid(format!("notifyURL is {url:?}; expected an http or https URL"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_kept_as_they_are_read() {
+        let kept = notify("http://a.example.com/x\0y?z=\0#a").unwrap().unwrap();
+        assert_eq!(kept.url, "http://a.example.com/x%00y?z=%00#a");
+        assert_eq!(notify(""), Ok(None));
+        assert!(notify("ftp://a").is_err());
     }
 }
