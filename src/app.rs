@@ -182,9 +182,19 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
     tasks.extend([
         tokio::spawn(server::serve(images, Arc::clone(&state), stop.clone())),
         tokio::spawn(async move {
-            let served = axum::serve(api_listener, routes).with_graceful_shutdown(api_stop.cancelled_owned());
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the API listener failed");
+            let served = axum::serve(api_listener, routes).with_graceful_shutdown(api_stop.clone().cancelled_owned());
+            // Who follows a job's events would hold the server for as long as the job waits.
+            let drained = async {
+                api_stop.cancelled().await;
+                tokio::time::sleep(server::DRAIN_TIMEOUT).await;
+            };
+            tokio::select! {
+                ended = served.into_future() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "the API listener failed");
+                    }
+                }
+                () = drained => tracing::warn!("API requests were still open when the server stopped"),
             }
         }),
         tokio::spawn(watch_styles(Arc::clone(&state), stop.clone())),

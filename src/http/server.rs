@@ -22,7 +22,7 @@ use super::target::Delivery;
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long open requests may go on after the server was told to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most bytes of a request's head.
 const HEAD_BYTES: usize = 64 << 10;
 
