@@ -37,8 +37,10 @@ impl Spool {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let age = modified.ok().and_then(|modified| now.duration_since(modified).ok());
             if age.is_some_and(|age| age > LEFT_OVER) {
-                // Another process may sweep too.
-                let _ = std::fs::remove_file(entry.path());
+                // Another process may sweep too. Jobs on sound and film have folders here.
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                let remove = if is_folder { std::fs::remove_dir_all } else { std::fs::remove_file };
+                let _ = remove(entry.path());
             }
         }
     }
@@ -152,6 +154,8 @@ impl Spooled {
     /// # Errors
     /// Where it cannot be moved.
     pub async fn keep(self, path: &Path) -> io::Result<()> {
+        // The name says what is in it, also after a loss of power.
+        File::open(self.path()).await?.sync_all().await?;
         tokio::fs::rename(self.path(), path).await
     }
 }
@@ -224,10 +228,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::new(folder.path().to_owned());
         std::fs::write(folder.path().join("left"), "x").unwrap();
+        std::fs::create_dir(folder.path().join("media-left")).unwrap();
+        std::fs::write(folder.path().join("media-left/input"), "x").unwrap();
         let now = SystemTime::now();
         spool.sweep(now);
         assert!(folder.path().join("left").exists());
         spool.sweep(now + LEFT_OVER + Duration::from_secs(60));
-        assert!(!folder.path().join("left").exists());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
