@@ -307,6 +307,21 @@ mod tests {
         assert!(left.is_empty(), "{left:?}");
     }
 
+    /// A source that was replaced after it was described is not cut off.
+    #[tokio::test]
+    async fn streams_have_the_bytes_that_they_are_said_to_have() {
+        let (_folder, on_disk) = folder();
+        let large = vec![7; 9_000_000];
+        for bucket in [on_disk, memory()] {
+            for (said, body) in [(3, &large[..]), (3, b"one more"), (5, b"one"), (9_000_001, &large), (1 << 30, &large)]
+            {
+                let stored = bucket.put_stream("a", stream(&[body]), said, facts(b"one"), true).await;
+                assert!(matches!(&stored, Err(error) if error.kind().is_transient()), "{said}: {stored:?}");
+                assert!(matches!(bucket.head("a").await, Err(Error::NotFound { .. })), "{said}");
+            }
+        }
+    }
+
     #[tokio::test]
     async fn bytes_of_another_hand_have_their_own_facts() {
         let (folder, bucket) = folder();

@@ -65,16 +65,21 @@ impl Objects {
         let failed = |error: object_store::Error| translate_write(bucket, key, &error);
         let attributes = Attributes::from_iter([(Attribute::ContentType, media_type.to_owned())]);
         let result = if bytes <= PART_BYTES as u64 {
-            let payload = PutPayload::from_bytes(next_part(&mut body).await?.unwrap_or_default());
+            let whole = next_part(&mut body).await?.unwrap_or_default();
+            if whole.len() as u64 != bytes {
+                return Err(changed(bucket, key, bytes));
+            }
+            let payload = PutPayload::from_bytes(whole);
             self.put_whole(&path, payload, attributes, may_replace).await.map_err(failed)?
         } else {
             if !may_replace && self.store.head(&path).await.is_ok() {
                 return Err(Error::Exists { bucket: bucket.to_owned(), key: key.to_owned() });
             }
             let mut upload = self.start_parts(&path, attributes).await.map_err(failed)?;
-            match put_parts(&mut *upload, body).await {
+            match put_parts(&mut *upload, body, bytes).await {
                 Ok(result) => result,
                 Err(error) => {
+                    let error = error.unwrap_or_else(|| PartsError::Source(changed(bucket, key, bytes)));
                     // What is left of a failed upload is the store's to sweep where this fails too.
                     let _ = upload.abort().await;
                     return Err(error.into_error(bucket, key));
@@ -240,11 +245,27 @@ impl PartsError {
     }
 }
 
-async fn put_parts(upload: &mut dyn MultipartUpload, mut body: ByteStream) -> Result<PutResult, PartsError> {
-    while let Some(part) = next_part(&mut body).await.map_err(PartsError::Source)? {
-        upload.put_part(part.into()).await.map_err(PartsError::Store)?;
+/// Stores the parts of a stream; an error of `None` where it has not as many bytes as it should.
+async fn put_parts(
+    upload: &mut dyn MultipartUpload,
+    mut body: ByteStream,
+    bytes: u64,
+) -> Result<PutResult, Option<PartsError>> {
+    let mut stored = 0;
+    while let Some(part) = next_part(&mut body).await.map_err(|error| Some(PartsError::Source(error)))? {
+        stored += part.len() as u64;
+        upload.put_part(part.into()).await.map_err(|error| Some(PartsError::Store(error)))?;
     }
-    upload.complete().await.map_err(PartsError::Store)
+    if stored != bytes {
+        return Err(None);
+    }
+    upload.complete().await.map_err(|error| Some(PartsError::Store(error)))
+}
+
+/// What is stored is not what was described, mostly because another was stored meanwhile.
+fn changed(bucket: &str, key: &str, bytes: u64) -> Error {
+    let problem = format!("what was to be stored as {key:?} has other than {bytes} bytes");
+    Error::Upstream { place: format!("bucket {bucket:?}"), problem, timed_out: false }
 }
 
 /// The next [`PART_BYTES`] of a stream, fewer at its end.
