@@ -18,7 +18,7 @@ use serde_json::json;
 use super::commit::{Content, Incoming};
 use super::entry::decode_text;
 use super::failure::{Failure, json as answer};
-use super::resumable::{head_of, parts, read_body, request_id, spool, up_token};
+use super::resumable::{MAX_PARTS, head_of, parts, read_body, request_id, spool, up_token};
 use super::{Qiniu, mime};
 use crate::auth::upload::UploadGrant;
 use crate::store::parts::{Part, Upload};
@@ -63,13 +63,14 @@ async fn add_chunk(qiniu: &Qiniu, block: &Upload, offset: u64, request: Request)
     if offset != total(&chunks) {
         return Err(Failure::new(701, format!("invalid ctx: the block has {} bytes, not {offset}", total(&chunks))));
     }
+    let number = u16::try_from(chunks.len() + 1).ok().filter(|number| *number <= MAX_PARTS);
+    let number = number.ok_or_else(|| Failure::invalid(format!("the block has more than {MAX_PARTS} chunks")))?;
     let (spooled, _) = spool(qiniu, request.into_body(), 0).await?;
     let end = offset + spooled.bytes;
     if end > BLOCK_BYTES {
         return Err(Failure::new(413, format!("the block has more than {BLOCK_BYTES} bytes")));
     }
     let crc32 = spooled.crc32;
-    let number = chunks.len() as u16 + 1;
     let chunk = block.add(number, spooled).await.map_err(|error| Failure::internal(&error))?;
     Ok(answer(
         StatusCode::OK,
@@ -99,12 +100,11 @@ pub(super) async fn make_file(
     for ctx in list.split(',').map(str::trim).filter(|ctx| !ctx.is_empty()) {
         blocks.push(find_block(&qiniu, &grant, ctx).await?);
     }
-    let content = content(&blocks).await?;
+    let content = content(&qiniu, &blocks).await?;
     if bytes.is_some_and(|bytes| bytes != content.bytes) {
         let message = format!("invalid argument: fsize {path:?}; the blocks have {} bytes", content.bytes);
         return Err(Failure::invalid(message));
     }
-    qiniu.check_most(content.bytes)?;
     let result = qiniu.commit(named.into_incoming(grant, content, request_id), SystemTime::now()).await;
     let is_stored = result.as_ref().map_or_else(|failure| failure.details.contains_key("key"), |_| true);
     if is_stored {
@@ -121,10 +121,14 @@ async fn find_block(qiniu: &Qiniu, grant: &UploadGrant, ctx: &str) -> Result<Upl
     block.ok_or_else(|| Failure::new(701, format!("invalid ctx {ctx:?}: unknown or expired")))
 }
 
-async fn content(blocks: &[Upload]) -> Result<Content, Failure> {
-    let mut chunks = Vec::new();
+/// The bytes of the blocks. A list may name a block many times: what is too much is refused before it is read.
+async fn content(qiniu: &Qiniu, blocks: &[Upload]) -> Result<Content, Failure> {
+    let (mut chunks, mut bytes) = (Vec::new(), 0);
     for block in blocks {
-        chunks.extend(parts(block).await?);
+        let more = parts(block).await?;
+        bytes += total(&more);
+        qiniu.check_most(bytes)?;
+        chunks.extend(more);
     }
     let files: Vec<_> = chunks.iter().map(|chunk| chunk.path.clone()).collect();
     let (mut hasher, mut pieces) = (Qetag::default(), spool::stream(files.clone()));

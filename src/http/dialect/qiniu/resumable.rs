@@ -27,7 +27,7 @@ use crate::store::qetag::qetag_of_parts;
 use crate::store::spool::{Spooled, Writer};
 
 /// Most parts of an upload.
-const MAX_PARTS: u16 = 10_000;
+pub(super) const MAX_PARTS: u16 = 10_000;
 
 /// Most bytes of the list that completes an upload: 10,000 parts with their hashes have about 800 kB.
 const MAX_LIST_BYTES: usize = 4 << 20;
