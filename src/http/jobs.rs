@@ -99,9 +99,19 @@ fn refused(kind: ErrorKind, message: &str) -> Refused {
     Refused(Failure::new(kind, &message))
 }
 
-fn unknown<'a>(name: &str, value: &str, names: impl Iterator<Item = &'a str>) -> Refused {
-    let names: Vec<&str> = names.collect();
-    refused(ErrorKind::Invalid, &format!("{name} is {value:?}; expected one of {}", names.join(", ")))
+/// What a parameter names; refused where it names nothing.
+fn known<'a, T>(
+    parameter: &str,
+    value: Option<String>,
+    read: impl Fn(&str) -> Option<T>,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<Option<T>, Refused> {
+    let Some(value) = value else { return Ok(None) };
+    let unknown = || {
+        let names: Vec<&str> = names.collect();
+        refused(ErrorKind::Invalid, &format!("{parameter} is {value:?}; expected one of {}", names.join(", ")))
+    };
+    read(&value).map(Some).ok_or_else(unknown)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -128,24 +138,13 @@ async fn list(
 }
 
 fn filter(query: ListQuery, signer: &Signer) -> Result<Filter, Refused> {
-    let state = query.state.map(|name| {
-        JobState::named(&name).ok_or_else(|| unknown("state", &name, JobState::ALL.iter().map(|it| it.name())))
-    });
-    let api = query
-        .api
-        .map(|name| Api::named(&name).ok_or_else(|| unknown("api", &name, Api::ALL.iter().map(|it| it.name()))));
+    let state = known("state", query.state, JobState::named, JobState::ALL.iter().map(|it| it.name()))?;
+    let api = known("api", query.api, Api::named, Api::ALL.iter().map(|it| it.name()))?;
     let before = query.marker.map(|marker| {
         read_marker(&marker).ok_or_else(|| refused(ErrorKind::Invalid, "marker is none that a list ended with"))
     });
     let owner = if signer.is_operator { query.owner } else { Some(signer.access_key.clone()) };
-    Ok(Filter {
-        owner,
-        api: api.transpose()?,
-        queue: query.queue,
-        state: state.transpose()?,
-        batch: query.batch,
-        before: before.transpose()?,
-    })
+    Ok(Filter { owner, api, queue: query.queue, state, batch: query.batch, before: before.transpose()? })
 }
 
 fn marker_of(job: &Job) -> String {
@@ -229,14 +228,8 @@ impl Watched {
 
     /// The job after its next change; `None` where it is gone.
     async fn changed(&mut self) -> Option<Job> {
-        loop {
-            match self.changes.recv().await {
-                Ok(Change::Job(id)) if id == self.id => break,
-                Err(broadcast::error::RecvError::Lagged(_)) => break,
-                Err(broadcast::error::RecvError::Closed) => return None,
-                Ok(_) => {}
-            }
-        }
+        let this = Change::Job(self.id.clone());
+        queue::changed(&mut self.changes, |change| *change == this).await;
         self.queue.get(&self.id).await.ok()?
     }
 }
@@ -308,13 +301,11 @@ async fn notifications(
     Extension(signer): Extension<Signer>,
     Query(query): Query<NotificationsQuery>,
 ) -> Result<Json<Value>, Refused> {
-    let state = query.state.map(|name| {
-        NotificationState::named(&name)
-            .ok_or_else(|| unknown("state", &name, NotificationState::ALL.iter().map(|it| it.name())))
-    });
+    let names = NotificationState::ALL.iter().map(|it| it.name());
+    let state = known("state", query.state, NotificationState::named, names)?;
     let limit = query.limit.unwrap_or(SOME_ENTRIES).clamp(1, MOST_ENTRIES);
     let owner = (!signer.is_operator).then_some(signer.access_key.as_str());
-    let found = queue.notifications(owner, state.transpose()?, limit).await?;
+    let found = queue.notifications(owner, state, limit).await?;
     Ok(Json(json!({ "notifications": found.iter().map(told).collect::<Vec<_>>() })))
 }
 

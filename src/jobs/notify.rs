@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::model::{Job, Notification};
-use super::queue::{Change, Delivery, Queue};
+use super::queue::{Change, Delivery, Queue, changed};
 use crate::auth::KeyRing;
 use crate::store::Remote;
 
@@ -68,7 +68,7 @@ impl Notifier {
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(sent) = sending.join_next() => free(&mut targets, sent.ok()),
-                _ = notification_appears(&mut changes) => {}
+                () = changed(&mut changes, |change| *change == Change::Notification) => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -181,17 +181,6 @@ fn free(targets: &mut HashMap<String, usize>, target: Option<String>) {
         *count -= 1;
         if *count == 0 {
             targets.remove(&target);
-        }
-    }
-}
-
-async fn notification_appears(changes: &mut tokio::sync::broadcast::Receiver<Change>) {
-    use tokio::sync::broadcast::error::RecvError;
-    loop {
-        match changes.recv().await {
-            Ok(Change::Notification) | Err(RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }

@@ -7,8 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{Claim, Finish, JobId, Renewal};
-use super::queue::{Change, Error, Queue};
+use super::model::{Claim, Finish, Renewal};
+use super::queue::{Change, Error, Queue, changed};
 use super::work::{Ended, Work};
 
 /// Shortest time between two looks at the queue without news.
@@ -44,7 +44,7 @@ impl Worker {
                 () = stop.cancelled() => {}
                 // A slot is free.
                 Some(_) = running.join_next() => {}
-                () = work_appears(&mut changes), if slots.available_permits() > 0 => {}
+                () = changed(&mut changes, |change| *change == Change::Work), if slots.available_permits() > 0 => {}
                 () = tokio::time::sleep(longest), if slots.available_permits() > 0 => {}
             }
         }
@@ -99,10 +99,11 @@ impl Worker {
     /// Renews the lease until the job is lost or to be stopped.
     async fn hold(&self, claim: &Claim, mut changes: broadcast::Receiver<Change>) -> Result<Ended, Error> {
         let pause = self.queue.settings().lease / 3;
+        let this = Change::Job(claim.job.id.clone());
         loop {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = job_changes(&mut changes, &claim.job.id) => {}
+                () = changed(&mut changes, |change| *change == this) => {}
             }
             match self.queue.renew(claim, self.work.progress(&claim.job.id), SystemTime::now()).await {
                 Ok(Renewal::Held) => {}
@@ -130,27 +131,4 @@ impl Worker {
 fn pause_after(attempt: i32) -> Duration {
     let index = usize::try_from(attempt - 1).unwrap_or_default().min(PAUSES_SECONDS.len() - 1);
     Duration::from_secs(PAUSES_SECONDS[index])
-}
-
-/// Waits for news of work. Where news was missed, there may be some; where none can come, for ever: time does the rest.
-async fn work_appears(changes: &mut broadcast::Receiver<Change>) {
-    loop {
-        match changes.recv().await {
-            Ok(Change::Work) | Err(broadcast::error::RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        }
-    }
-}
-
-/// Waits for news of a job.
-async fn job_changes(changes: &mut broadcast::Receiver<Change>, id: &JobId) {
-    loop {
-        match changes.recv().await {
-            Ok(Change::Job(changed)) if changed == *id => return,
-            Err(broadcast::error::RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        }
-    }
 }

@@ -21,6 +21,20 @@ pub enum Change {
     Notification,
 }
 
+/// Waits for a change that `is_awaited`. Where news was missed it may have been one; where none can come any more, waits for
+/// ever: whoever waits has a clock too.
+pub async fn changed(changes: &mut broadcast::Receiver<Change>, is_awaited: impl Fn(&Change) -> bool) {
+    use broadcast::error::RecvError;
+    loop {
+        match changes.recv().await {
+            Ok(change) if is_awaited(&change) => return,
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
 impl Change {
     /// As it goes to other nodes.
     fn payload(&self, node: &str) -> String {
