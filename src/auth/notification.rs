@@ -4,11 +4,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::KeyRing;
+use super::management::is_call;
 
 /// `QBox AK:signature` over path, query and a line feed, as the vendor's clients verify a message whose body is JSON (spec
-/// 7.5); `None` for an unknown access key or a URL that is none.
+/// 7.5); `None` for an unknown access key, a URL that is none, and one whose signature could be used against this server.
 pub fn vendor(keys: &KeyRing, access_key: &str, url: &str) -> Option<String> {
-    let url = url::Url::parse(url).ok()?;
+    let url = url::Url::parse(url).ok().filter(|url| !is_call(url.path()))?;
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
     Some(format!("QBox {}", keys.sign(access_key, &format!("{}{query}\n", url.path()))?))
 }
@@ -33,6 +34,9 @@ mod tests {
     fn owners_can_check_both() {
         let keys = KeyRing::sample();
         assert_eq!(vendor(&keys, "nobody", "http://a/b"), None);
+        for call in ["https://evil.example.com/delete/cGhvdG9zOmE=", "https://evil.example.com/x/../batch?op=/stat/x"] {
+            assert_eq!(vendor(&keys, "MY_ACCESS_KEY", call), None, "{call}");
+        }
         let signed = vendor(&keys, "MY_ACCESS_KEY", "https://app.example.com/done?job=1").unwrap();
         assert_eq!(signed, format!("QBox {}", keys.sign("MY_ACCESS_KEY", "/done?job=1\n").unwrap()));
         assert_eq!(

@@ -93,7 +93,9 @@ impl Message<'_> {
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| format!("{text:?} is no header"));
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type));
-        headers.insert(header::AUTHORIZATION, value(&signature)?);
+        if !management::is_call(url.path()) {
+            headers.insert(header::AUTHORIZATION, value(&signature)?);
+        }
         if let Some(host) = self.host {
             headers.insert(header::HOST, value(host)?);
         }
