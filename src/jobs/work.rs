@@ -89,6 +89,8 @@ struct Planned<'a> {
     task: Task,
     /// What stands in its place.
     existing: Option<Stored>,
+    /// Whether what stands there when it is stored is replaced: by force, or as it is this job's own.
+    replaces: bool,
 }
 
 /// What is to be done about an output.
@@ -275,7 +277,10 @@ impl Work {
             // What an earlier attempt stored and could not record is this job's own: it is made again to know.
             (Some(existing), _) if claim.attempt == 1 => Next::Known(Ok(Outcome::Stored(existing))),
             (_, Err(error)) => Next::Known(Err(error.into())),
-            (existing, Ok(task)) => Next::Make(Planned { output, task, existing }),
+            (existing, Ok(task)) => {
+                let replaces = claim.job.spec.force || existing.is_some();
+                Next::Make(Planned { output, task, existing, replaces })
+            }
         }
     }
 
@@ -297,6 +302,14 @@ impl Work {
         }
     }
 
+    /// The object that appeared at a destination while the result `hash` for it was made, or was made to be named.
+    async fn came_first(&self, bucket: &str, key: &str, hash: &str) -> Made {
+        match self.existing(bucket, key).await? {
+            Some(existing) => Ok(Outcome::Stored(Stored { existed: existing.hash != hash, ..existing })),
+            None => Err(Trouble::new(ErrorKind::Upstream, &"the object at the destination came and went")),
+        }
+    }
+
     async fn copy(&self, planned: &Planned<'_>, facts: &Facts<'_>, source: &Described) -> Made {
         let hash = &source.stat.facts.hash;
         if let Some(other) = other(planned, hash) {
@@ -304,7 +317,10 @@ impl Work {
         }
         let (bucket, key) = destination::of_result(planned.output, facts, hash);
         let target = self.transformer.buckets().named(bucket)?;
-        source.bucket.copy(&source.key, target, &key, true, SystemTime::now()).await?;
+        match source.bucket.copy(&source.key, target, &key, planned.replaces, SystemTime::now()).await {
+            Err(store::Error::Exists { .. }) => return self.came_first(bucket, &key, hash).await,
+            copied => copied?,
+        }
         Ok(Outcome::Stored(Stored {
             bucket: bucket.to_owned(),
             key,
@@ -335,7 +351,10 @@ impl Work {
             put_time: put_time(SystemTime::now()),
             ..facts::Facts::default()
         };
-        target.put_stream(&key, product.stream(), product.bytes, noted, true).await?;
+        match target.put_stream(&key, product.stream(), product.bytes, noted, planned.replaces).await {
+            Err(store::Error::Exists { .. }) => return self.came_first(bucket, &key, &product.hash).await,
+            stored => stored?,
+        }
         Ok(Outcome::Stored(Stored {
             bucket: bucket.to_owned(),
             key,

@@ -131,6 +131,26 @@ async fn what_exists_is_made_again_only_by_force() {
     assert_eq!(old(&ended(&server, &pfop(&server, &forced).await).await), 0);
 }
 
+/// The key is known only once the result is, so that nothing could be looked up before.
+#[tokio::test]
+async fn what_a_template_names_is_not_replaced_either() {
+    let server = server().await;
+    let fops = |width: u32| {
+        let template = URL_SAFE.encode("fixed.jpg");
+        format!("imageView2/2/w/{width}|{}/saveKey/{template}", saveas("out"))
+    };
+    let made = async |width, force| {
+        let fields = [("bucket", "photos"), ("key", "card.jpg"), ("fops", &*fops(width)), ("force", force)];
+        let document = ended(&server, &pfop(&server, &fields).await).await;
+        let old = document["items"][0]["returnOld"].clone();
+        (old, server.get("/out/fixed.jpg").await.image().size.width)
+    };
+    assert_eq!(made(60, "0").await, (json!(0), 60));
+    assert_eq!(made(60, "0").await, (json!(0), 60));
+    assert_eq!(made(50, "0").await, (json!(1), 60));
+    assert_eq!(made(50, "1").await, (json!(0), 50));
+}
+
 #[tokio::test]
 async fn a_failing_command_harms_no_other() {
     let server = server().await;
