@@ -173,6 +173,14 @@ async fn what_a_policy_refuses_is_not_stored() {
         ),
         (
             "photos",
+            json!({ "persistentOps": "imageInfo", "persistentPipeline": "a b" }),
+            Some("b"),
+            b"x",
+            400,
+            "invalid put policy: persistentOps: pipeline is \"a b\"; expected 1 to 64 letters, digits, - _ or .",
+        ),
+        (
+            "photos",
             json!({ "callbackUrl": "http://127.0.0.1:1/" }),
             Some("b"),
             b"x",

@@ -21,7 +21,7 @@ use super::mime::{self, Hints};
 use super::pfop::Pfop;
 use super::values::Values;
 use super::variables::Template;
-use super::{Qiniu, callback, fops};
+use super::{Qiniu, callback};
 use crate::auth::upload::{MAX_KEY_BYTES, PutPolicy, UploadGrant};
 use crate::store::facts::{Facts, expiry, put_time};
 use crate::store::spool::{self, Spooled};
@@ -187,14 +187,17 @@ impl Qiniu {
 }
 
 /// Refuses a policy that cannot be carried out, before anything is stored.
-pub fn check_policy(qiniu: &Qiniu, policy: &PutPolicy) -> Result<(), Failure> {
+pub fn check_policy(qiniu: &Qiniu, grant: &UploadGrant) -> Result<(), Failure> {
+    let policy = &grant.policy;
     qiniu.bucket(&policy.bucket)?;
     let Some(persistent) = &policy.persistent else { return Ok(()) };
-    if qiniu.pfops.is_none() {
-        return Err(no_jobs());
-    }
-    let refused = |refusal| Failure::invalid(format!("invalid put policy: persistentOps: {refusal}"));
-    fops::outputs(&persistent.ops).map(|_| ()).map_err(refused)
+    let Some(pfops) = &qiniu.pfops else { return Err(no_jobs()) };
+    // Any key: the file's own is not known yet.
+    let pfop = Pfop::of_upload(&policy.bucket, "file", persistent);
+    pfops.check(&grant.access_key, &pfop).map_err(|mut failure| {
+        failure.message = format!("invalid put policy: persistentOps: {}", failure.message);
+        failure
+    })
 }
 
 fn no_jobs() -> Failure {

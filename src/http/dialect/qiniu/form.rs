@@ -84,7 +84,7 @@ impl Form {
             "token" => {
                 let token = String::from_utf8(value).map_err(|_| auth::Error::BadToken)?;
                 let grant = upload::verify(token.trim(), &qiniu.delivery.keys)?;
-                check_policy(qiniu, &grant.policy)?;
+                check_policy(qiniu, &grant)?;
                 self.grant = Some(grant);
             }
             "key" => self.key = Some(String::from_utf8(value).map_err(not_text)?),

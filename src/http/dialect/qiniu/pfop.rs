@@ -128,6 +128,11 @@ impl Pfops {
         Ok(persistent_id(&submitted.jobs[0]))
     }
 
+    /// Refuses what [`Pfops::submit`] would refuse whatever the source is.
+    pub(super) fn check(&self, owner: &str, pfop: &Pfop) -> Result<(), Failure> {
+        self.submission(owner, pfop, "").map(|_| ())
+    }
+
     /// The job that a pfop asks for.
     fn submission(&self, owner: &str, pfop: &Pfop, request_id: &str) -> Result<Submission, Failure> {
         if !pfop.workflow.is_empty() {

@@ -252,7 +252,7 @@ pub(super) fn up_token(qiniu: &Qiniu, headers: &HeaderMap) -> Result<UploadGrant
     let authorization = headers.get(header::AUTHORIZATION).ok_or(auth::Error::NoCredential)?;
     let token = authorization.to_str().ok().and_then(|text| text.strip_prefix("UpToken "));
     let grant = upload::verify(token.ok_or(auth::Error::BadToken)?.trim(), &qiniu.delivery.keys)?;
-    check_policy(qiniu, &grant.policy)?;
+    check_policy(qiniu, &grant)?;
     Ok(grant)
 }
 
