@@ -38,6 +38,9 @@ const STYLES_POLL: Duration = Duration::from_millis(500);
 /// How often jobs that ended long ago are forgotten.
 const RETENTION_PERIOD: Duration = Duration::from_secs(600);
 
+/// How often files are looked for that nobody needs any more.
+const SWEEP_PERIOD: Duration = Duration::from_secs(3600);
+
 /// Makes rustls usable: cloud stores and origins speak TLS through it. May be called more than once.
 pub fn install_tls() {
     #[cfg(feature = "ring")]
@@ -177,7 +180,9 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
         routes = routes.merge(jobs_api::router(queue.clone(), Arc::clone(&keys)));
         pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
     }
-    let routes = routes.merge(qiniu::router(Arc::new(qiniu(config, &state, delivery, pfops))));
+    let qiniu = Arc::new(qiniu(config, &state, delivery, pfops));
+    tasks.push(tokio::spawn(sweep(Arc::clone(&qiniu), stop.clone())));
+    let routes = routes.merge(qiniu::router(qiniu));
     let api_stop = stop.clone();
     tasks.extend([
         tokio::spawn(server::serve(images, Arc::clone(&state), stop.clone())),
@@ -287,6 +292,19 @@ impl Running {
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}"))
+}
+
+/// At the start and every hour: a server may run for longer than an upload lives.
+async fn sweep(qiniu: Arc<Qiniu>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP_PERIOD);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let qiniu = Arc::clone(&qiniu);
+        let _ = tokio::task::spawn_blocking(move || qiniu.sweep(SystemTime::now())).await;
+    }
 }
 
 async fn watch_styles(delivery: Arc<Delivery>, stop: CancellationToken) {

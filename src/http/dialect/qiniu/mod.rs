@@ -95,11 +95,14 @@ impl Qiniu {
     pub fn new(delivery: Arc<Delivery>, remote: Remote, pfops: Option<Pfops>, settings: Settings) -> Self {
         let spool = Spool::new(settings.data_dir.join("spool"));
         let uploads = Uploads::new(settings.data_dir.join("uploads"));
-        let now = SystemTime::now();
-        spool.sweep(now);
-        uploads.sweep(now);
         let (turns, completions) = (Turns::default(), Turns::default());
         Self { delivery, remote, pfops, settings, spool, uploads, turns, completions }
+    }
+
+    /// Deletes what dead processes have left and uploads that have expired. It reads folders, and may block.
+    pub fn sweep(&self, now: SystemTime) {
+        self.spool.sweep(now);
+        self.uploads.sweep(now);
     }
 
     fn bucket(&self, name: &str) -> Result<&Arc<Bucket>, Failure> {
