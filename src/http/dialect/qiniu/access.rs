@@ -77,11 +77,14 @@ impl Call {
         self.parts.headers.contains_key(header::AUTHORIZATION)
     }
 
-    /// The fields of the query and, after them, of the form in the body, in order.
+    /// The fields of the query and, after them, of the body where it is a form, in order.
     pub fn fields(&self) -> Fields {
         let query = self.parts.uri.query().unwrap_or_default().as_bytes();
         let parse = |text| url::form_urlencoded::parse(text).into_owned();
-        Fields(parse(query).chain(parse(&self.body)).collect())
+        // A body of another type is not covered by every signature, and is no form.
+        let is_form = self.parts.headers.get(header::CONTENT_TYPE).is_some_and(|it| it == management::FORM_TYPE);
+        let body = if is_form { &self.body[..] } else { &[] };
+        Fields(parse(query).chain(parse(body)).collect())
     }
 
     /// The id that the answer will carry.

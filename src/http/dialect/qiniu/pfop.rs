@@ -25,6 +25,9 @@ use crate::plan::Plan;
 use crate::store::Bucket;
 use crate::transform::Transformer;
 
+/// Most bytes of the commands and of an address: they are kept, listed and sent as often as the job is.
+const MAX_FOPS_BYTES: usize = 64 << 10;
+const MAX_URL_BYTES: usize = 8 << 10;
 /// The priority of jobs that run when nothing else waits (`type=1`).
 const IDLE_PRIORITY: i32 = -1;
 
@@ -141,6 +144,13 @@ impl Pfops {
         for (name, value) in [("bucket", &pfop.bucket), ("key", &pfop.key), ("fops", &pfop.fops)] {
             if value.is_empty() {
                 return Err(Failure::invalid(format!("{name} is missing; expected {}", expected(name))));
+            }
+        }
+        for (name, value, limit) in
+            [("fops", &pfop.fops, MAX_FOPS_BYTES), ("notifyURL", &pfop.notify_url, MAX_URL_BYTES)]
+        {
+            if value.len() > limit {
+                return Err(Failure::invalid(format!("{name} has {} bytes; expected at most {limit}", value.len())));
             }
         }
         let is_idle = flag("type", &pfop.kind)?;
