@@ -1,5 +1,5 @@
 //! The queue's speed beside that of its database, in one run. `cargo bench --bench queue -- [ROUNDS]`; nothing depends on
-//! the times. SQLite in a file of the build's folder, and PostgreSQL where `MOGR_TEST_POSTGRES` names a server.
+//! the times. SQLite in a file of the build's folder, and PostgreSQL where `TEST_POSTGRES_URL` names a server.
 //!
 //! Each round has each number of callers, each with a new database: single rows are inserted and updated, each in
 //! a transaction of its own; then jobs are submitted one by one; then claimed, recorded and finished. Ratios are of one
@@ -50,7 +50,7 @@ async fn compare(extent: &Extent) -> Result<(), Failure> {
     if cfg!(feature = "sqlite") {
         kinds.push((Kind::Sqlite, Vec::new()));
     }
-    if let Some(server) = std::env::var("MOGR_TEST_POSTGRES").ok().filter(|server| !server.is_empty()) {
+    if let Some(server) = std::env::var("TEST_POSTGRES_URL").ok().filter(|server| !server.is_empty()) {
         kinds.push((Kind::Postgres { server }, Vec::new()));
     }
     for _ in 0..extent.rounds {

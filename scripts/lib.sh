@@ -190,10 +190,10 @@ as_postgres() {
 
 postgres_folder=
 
-# need_postgres: a server of this run alone, by its URL in $MOGR_TEST_POSTGRES, on a socket in a temporary folder;
-# stop_postgres ends it. A server that $MOGR_TEST_POSTGRES already names is taken as it is. Fails where there is none.
+# need_postgres: a server of this run alone, by its URL in $TEST_POSTGRES_URL, on a socket in a temporary folder;
+# stop_postgres ends it. A server that $TEST_POSTGRES_URL already names is taken as it is. Fails where there is none.
 need_postgres() {
-  [ -z "${MOGR_TEST_POSTGRES:-}" ] || return 0
+  [ -z "${TEST_POSTGRES_URL:-}" ] || return 0
   find_postgres || (apt_get postgresql) || true
   find_postgres || return 1
   # Not in $TMPDIR: the path of a socket has at most 107 bytes.
@@ -206,7 +206,7 @@ need_postgres() {
     cat "$log.start" "$log" >&2
     return 1
   fi
-  export MOGR_TEST_POSTGRES="postgres://mogr@localhost/postgres?host=$postgres_folder"
+  export TEST_POSTGRES_URL="postgres://mogr@localhost/postgres?host=$postgres_folder"
 }
 
 start_postgres() {

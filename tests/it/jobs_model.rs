@@ -89,6 +89,10 @@ impl Known {
             self.end(State::Cancelled, None);
         } else if self.attempt >= MAX_ATTEMPTS {
             self.end(State::Failed, Some(problem));
+            // What had ended already may be all there is.
+            if self.outcomes.iter().all(|outcome| matches!(outcome, Some(Outcome::Data(_)))) {
+                self.state = State::Succeeded;
+            }
         } else {
             (self.state, self.until) = (State::Waiting, until);
         }

@@ -1,4 +1,4 @@
-//! What the queue promises, on SQLite and, where `MOGR_TEST_POSTGRES` names a server, on a fresh database there.
+//! What the queue promises, on SQLite and, where `TEST_POSTGRES_URL` names a server, on a fresh database there.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,9 +23,9 @@ impl Place {
         Self { url: format!("sqlite:{}", folder.path().join("jobs.db").display()), _folder: Some(folder) }
     }
 
-    /// A new database on the server of `MOGR_TEST_POSTGRES`; `None` where there is no such server.
+    /// A new database on the server of `TEST_POSTGRES_URL`; `None` where there is no such server.
     async fn postgres() -> Option<Self> {
-        let server = std::env::var("MOGR_TEST_POSTGRES").ok().filter(|server| !server.is_empty())?;
+        let server = std::env::var("TEST_POSTGRES_URL").ok().filter(|server| !server.is_empty())?;
         let name = format!("mogr_test_{}", JobId::new(SystemTime::now()));
         administer(&server, &format!("CREATE DATABASE {name}")).await;
         let mut url = url::Url::parse(&server).unwrap();
@@ -34,7 +34,7 @@ impl Place {
     }
 
     async fn drop_postgres(self) {
-        let server = std::env::var("MOGR_TEST_POSTGRES").unwrap();
+        let server = std::env::var("TEST_POSTGRES_URL").unwrap();
         let name = url::Url::parse(&self.url).unwrap().path().trim_start_matches('/').to_owned();
         administer(&server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
     }

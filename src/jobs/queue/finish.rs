@@ -85,7 +85,8 @@ async fn retry(write: &mut Write, job: &Job, delay: Duration, now: SystemTime) -
         return wait_again(write, job, delayed_until).await;
     }
     fail_missing(write, job, &format!("given up after {} attempts", job.attempt)).await?;
-    end(write, job, State::Failed, now).await
+    let state = outcome_of(write, job).await?;
+    end(write, job, state, now).await
 }
 
 /// Lets the outputs fail that have not ended.
