@@ -102,6 +102,7 @@ fn qiniu(config: &Config, delivery: &Arc<Delivery>, images: SocketAddr, pfops: O
     let settings = qiniu::Settings {
         data_dir: config.data_dir.clone(),
         upload_bytes: config.limits.upload_bytes,
+        unsigned_bytes: qiniu::Settings::UNSIGNED_BYTES,
         patience: qiniu::Settings::PATIENCE,
         domains: config.buckets.iter().map(|(name, bucket)| (name.clone(), bucket.domains.clone())).collect(),
         delivery_port: images.port(),

@@ -128,8 +128,10 @@ impl Form {
         while let Some(piece) = next_piece(qiniu, &mut field).await? {
             let bytes = writer.bytes() + piece.len() as u64;
             qiniu.check_most(bytes)?;
-            if let Some(grant) = &self.grant {
-                check_most(&grant.policy, bytes)?;
+            match &self.grant {
+                Some(grant) => check_most(&grant.policy, bytes)?,
+                None if bytes > qiniu.settings.unsigned_bytes => return Err(unsigned(qiniu.settings.unsigned_bytes)),
+                None => {}
             }
             writer.write(&piece).await.map_err(|error| Failure::internal(&error))?;
         }
@@ -169,6 +171,14 @@ impl Form {
     }
 }
 
+/// A file that is too large to be taken from a sender who is not known yet.
+fn unsigned(limit: u64) -> Failure {
+    Failure::new(
+        413,
+        format!("the file has more than {limit} bytes and comes before the token; expected the token first"),
+    )
+}
+
 async fn next_piece(qiniu: &Qiniu, field: &mut Field<'_>) -> Result<Option<Bytes>, Failure> {
     in_time(qiniu, field.chunk()).await
 }
@@ -187,6 +197,33 @@ mod tests {
 
     use super::super::testing::qiniu;
     use super::*;
+
+    #[tokio::test]
+    async fn large_files_come_after_their_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let qiniu = qiniu(folder.path(), Duration::from_secs(60), None);
+        let file = |bytes: usize| {
+            let head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+            format!("{head}{}\r\n", "a".repeat(bytes))
+        };
+        let policy = r#"{"scope":"default","deadline":4102444800}"#;
+        let token = crate::auth::upload::sign(policy, "AK", &qiniu.delivery.keys).unwrap();
+        let token = format!("--x\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n{token}\r\n");
+        for (form, refusal) in [
+            (format!("{}{token}", file(1000)), None),
+            (format!("{token}{}", file(1001)), None),
+            (
+                format!("{}{token}", file(1001)),
+                Some("the file has more than 1000 bytes and comes before the token; expected the token first"),
+            ),
+        ] {
+            let request = http::Request::post("/").header("content-type", "multipart/form-data; boundary=x");
+            let request = request.body(Body::from(format!("{form}--x--\r\n"))).unwrap();
+            let failure = upload(State(Arc::clone(&qiniu)), request).await.err();
+            assert_eq!(failure, refusal.map(|refusal| Failure::new(413, refusal)));
+            assert_eq!(std::fs::read_dir(folder.path().join("data/spool")).unwrap().count(), 0);
+        }
+    }
 
     #[tokio::test]
     async fn a_silent_sender_is_told_so() {

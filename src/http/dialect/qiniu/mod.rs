@@ -50,6 +50,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Most bytes of an upload, whatever its policy says.
     pub upload_bytes: u64,
+    /// Most bytes of a form's file before its token has come: anybody may send these.
+    pub unsigned_bytes: u64,
     /// How long a sender may be silent.
     pub patience: Duration,
     /// Host names that buckets are served under, by bucket.
@@ -59,6 +61,8 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Bytes of a file before its token, where nobody says otherwise.
+    pub const UNSIGNED_BYTES: u64 = 64 << 20;
     /// How long senders may be silent, where nobody says otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -220,6 +224,7 @@ mod testing {
         let settings = Settings {
             data_dir: folder.join("data"),
             upload_bytes: 1 << 20,
+            unsigned_bytes: 1000,
             patience,
             domains: HashMap::new(),
             delivery_port: 1,
