@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use sha1::{Digest, Sha1};
 
-use super::model::{Destination, OutputSpec, TemplateOf, vendor_time};
+use super::model::{Destination, OutputSpec, TemplateOf, clock};
 
 /// What keys are made of.
 #[derive(Clone, Copy, Debug)]
@@ -54,17 +54,10 @@ pub fn derived_key(command: &str, source_hash: &str) -> String {
 
 /// The variables that `saveKey` has (spec 4.12); times are UTC+8, as all of the vendor's are.
 fn result_variable(name: &str, hash: &str, now: SystemTime) -> Option<String> {
-    let format = match name {
-        "etag" => return Some(hash.to_owned()),
-        "year" => "%Y",
-        "mon" => "%m",
-        "day" => "%d",
-        "hour" => "%H",
-        "min" => "%M",
-        "sec" => "%S",
-        _ => return None,
-    };
-    Some(vendor_time(now).format(format).to_string())
+    if name == "etag" {
+        return Some(hash.to_owned());
+    }
+    clock(now).find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// The variables that `savePattern` has (spec 4.12).

@@ -54,6 +54,16 @@ pub fn vendor_time(time: SystemTime) -> DateTime<FixedOffset> {
     DateTime::<Utc>::from(time).with_timezone(&FixedOffset::east_opt(EAST_SECONDS).expect("less than a day"))
 }
 
+/// The variables of keys that tell the time, and how they are written (spec 6.2).
+const CLOCK: [(&str, &str); 6] =
+    [("year", "%Y"), ("mon", "%m"), ("day", "%d"), ("hour", "%H"), ("min", "%M"), ("sec", "%S")];
+
+/// Every variable of keys that tells the time, at `now`, in the vendor's zone.
+pub fn clock(now: SystemTime) -> impl Iterator<Item = (&'static str, String)> {
+    let now = vendor_time(now);
+    CLOCK.into_iter().map(move |(name, format)| (name, now.format(format).to_string()))
+}
+
 /// Gives an enum without fields its names in the database and in answers.
 macro_rules! named {
     ($(#[$of:meta])* $type:ident { $($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {

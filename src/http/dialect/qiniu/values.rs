@@ -1,15 +1,13 @@
 //! The values of magic variables for one file (spec 6.2).
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
 use super::commit::Incoming;
 use super::variables::{Template, part};
-
-/// What the vendor's clock is ahead of UTC.
-const CHINA: Duration = Duration::from_secs(8 * 3600);
+use crate::jobs::model::clock;
 
 /// Variables that only a picture's or film's content tells; keys are not made of them.
 const OF_CONTENT: [&str; 4] = ["exif", "imageInfo", "imageAve", "avinfo"];
@@ -26,7 +24,7 @@ impl Values {
     /// Of a file that has arrived and has no key yet.
     pub fn new(incoming: &Incoming, media_type: &str, now: SystemTime) -> Self {
         let content = &incoming.content;
-        let mut values = Self { known: Map::new(), custom: incoming.custom.clone(), clock: clock(now) };
+        let mut values = Self { known: Map::new(), custom: incoming.custom.clone(), clock: clock(now).collect() };
         values.set("bucket", incoming.grant.policy.bucket.as_str());
         values.set("etag", content.hash.as_str());
         values.set("fsize", content.bytes);
@@ -86,33 +84,6 @@ fn split_name(name: &str) -> (&str, &str) {
     }
 }
 
-/// Date and time in UTC+8, each of two digits but the year.
-fn clock(now: SystemTime) -> Vec<(&'static str, String)> {
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_add(CHINA).as_secs();
-    let (year, month, day) = civil(seconds / 86_400);
-    let two = |number: u64| format!("{number:02}");
-    vec![
-        ("year", format!("{year:04}")),
-        ("mon", two(month)),
-        ("day", two(day)),
-        ("hour", two(seconds / 3600 % 24)),
-        ("min", two(seconds / 60 % 60)),
-        ("sec", two(seconds % 60)),
-    ]
-}
-
-/// Year, month and day of a number of days since 1970 (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
 fn uuid() -> String {
     let digits = crate::store::spool::random_name();
     let part = |range: std::ops::Range<usize>| &digits[range];
@@ -140,8 +111,8 @@ mod tests {
     #[test]
     fn the_clock_is_that_of_china() {
         let at = |seconds| {
-            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-            clock(now).into_iter().map(|(_, value)| value).collect::<Vec<_>>().join(" ")
+            let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            clock(now).map(|(_, value)| value).collect::<Vec<_>>().join(" ")
         };
         for (seconds, text) in [
             (0, "1970 01 01 08 00 00"),
