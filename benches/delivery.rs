@@ -20,6 +20,7 @@ use mogr::store::guard::AddressGuard;
 use mogr::store::objects::Objects;
 use mogr::store::{Bucket, Buckets, Remote, Timeouts};
 use mogr::transform::{Config, Transformer};
+use mogr::workers::Lane;
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/it/cards.rs"]
@@ -160,7 +161,7 @@ fn cache_hit(bencher: Bencher) {
     let bucket = Arc::clone(transformer.buckets().named("photos").expect("the bucket"));
     let hit = || async {
         let identity = transformer.identify(&bucket, "photo.jpg", plan(URLS[0])).await.expect("an identity");
-        transformer.render(&identity).await.expect("a result")
+        transformer.render(&identity, transformer.asker(Lane::default())).await.expect("a result")
     };
     runtime.block_on(hit());
     bencher.bench_local(|| {

@@ -81,6 +81,7 @@ pub fn transformer(config: &Config) -> anyhow::Result<Transformer> {
         rendering: config.images,
         workers: config.limits.workers.get(),
         queue: config.limits.queue.get(),
+        memory_bytes: config.limits.memory_bytes,
         deadline: config.limits.time,
     };
     Ok(Transformer::new(Arc::new(buckets), remote, settings))

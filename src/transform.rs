@@ -4,6 +4,7 @@
 //! answer conditional requests; [`Transformer::render`] answers from the cache or computes, once for all that ask at
 //! the same time. Pixel work runs on [`Workers`].
 
+mod fetches;
 mod set;
 
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use crate::error::ErrorKind;
 use crate::plan::Plan;
 use crate::plan::watermark::ImageRef;
 use crate::store::{self, Bucket, Buckets, Meta, Remote};
-use crate::workers::{self, Workers};
+use crate::workers::{self, Asker, Lane, Workers};
+use fetches::Fetches;
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
 const ENGINE_REVISION: &str = "4";
@@ -55,6 +57,14 @@ pub enum Error {
     /// The work did not end in time.
     #[error("the request took longer than {} s", .0.as_secs_f32())]
     Deadline(Duration),
+    /// The work would take more memory than there is for all.
+    #[error("the request would take {bytes} bytes of memory by prediction, over the limit of {limit}")]
+    Memory {
+        /// Predicted bytes.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// A fault of the server.
     #[error("the server failed on this request")]
     Crashed,
@@ -64,6 +74,7 @@ impl From<workers::Error> for Error {
     fn from(error: workers::Error) -> Self {
         match error {
             workers::Error::Busy => Self::Busy,
+            workers::Error::TooLarge { bytes, limit } => Self::Memory { bytes, limit },
             workers::Error::Crashed => Self::Crashed,
         }
     }
@@ -78,6 +89,7 @@ impl Error {
             Self::Engine(error) => error.kind(),
             Self::Busy => ErrorKind::Busy,
             Self::Deadline(_) => ErrorKind::Deadline,
+            Self::Memory { .. } => ErrorKind::TooLarge,
             Self::Crashed => ErrorKind::Internal,
         }
     }
@@ -127,6 +139,8 @@ pub struct Identity {
     key: String,
     plan: Plan,
     cache_key: CacheKey,
+    /// The source's length, where its store tells.
+    source_bytes: Option<u64>,
     /// When the source was last modified, where its store tells.
     pub modified: Option<SystemTime>,
 }
@@ -155,6 +169,9 @@ pub struct Config {
     pub workers: usize,
     /// Renders that may wait.
     pub queue: usize,
+    /// Memory that all renders may take together, by prediction: a quarter of it for sources on their way here, the rest for
+    /// pixels.
+    pub memory_bytes: u64,
     /// Longest a request may take, waiting included.
     pub deadline: Duration,
 }
@@ -169,6 +186,7 @@ impl Default for Config {
             rendering: Rendering::default(),
             workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             queue: 256,
+            memory_bytes: 1 << 30,
             deadline: Duration::from_secs(10),
         }
     }
@@ -183,6 +201,7 @@ pub struct Transformer {
     /// Qualities that were found by searching for a score, so that a result that left the cache is made without.
     qualities: Memory<u8>,
     workers: Workers,
+    fetches: Arc<Fetches>,
     config: Arc<Config>,
 }
 
@@ -190,14 +209,25 @@ impl Transformer {
     /// A transformer over `buckets` that fetches pictures named by URL with `remote`.
     pub fn new(buckets: Arc<Buckets>, remote: Remote, config: Config) -> Self {
         let cache = ResultCache::new(config.cache_bytes);
-        let workers = Workers::new(config.workers, config.queue);
+        let fetched_bytes = config.memory_bytes / 4;
+        let workers = Workers::new(workers::Settings {
+            threads: config.workers,
+            queue: config.queue,
+            memory_bytes: config.memory_bytes - fetched_bytes,
+        });
+        let fetches = Arc::new(Fetches::new(fetched_bytes));
         let qualities = Memory::new(REMEMBERED_QUALITIES);
-        Self { buckets, remote, cache, qualities, workers, config: Arc::new(config) }
+        Self { buckets, remote, cache, qualities, workers, fetches, config: Arc::new(config) }
     }
 
     /// The buckets it reads from.
     pub fn buckets(&self) -> &Buckets {
         &self.buckets
+    }
+
+    /// Requests that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.workers.waiting()
     }
 
     /// Names the result of `plan` over an object, reading only metadata.
@@ -217,18 +247,24 @@ impl Transformer {
             key: key.to_owned(),
             cache_key: CacheKey::of(&parts),
             plan,
+            source_bytes: meta.bytes,
             modified: meta.modified,
         })
+    }
+
+    /// Somebody who asks now, and has as long as requests have.
+    pub fn asker(&self, lane: Lane) -> Asker {
+        Asker { lane, deadline: Instant::now() + self.config.deadline }
     }
 
     /// The result, from the cache or computed.
     ///
     /// # Errors
     /// Any [`Error`]; shared with everybody who waited for the same computation.
-    pub async fn render(&self, identity: &Identity) -> Result<(Arc<Rendered>, Origin), Arc<Error>> {
-        let deadline = self.config.deadline;
+    pub async fn render(&self, identity: &Identity, asker: Asker) -> Result<(Arc<Rendered>, Origin), Arc<Error>> {
         let compute = async {
-            tokio::time::timeout(deadline, self.compute(identity)).await.unwrap_or(Err(Error::Deadline(deadline)))
+            let computed = tokio::time::timeout_at(asker.deadline.into(), self.compute(identity, asker)).await;
+            computed.unwrap_or(Err(Error::Deadline(self.config.deadline)))
         };
         self.cache.get_or_try_insert(identity.cache_key, compute).await
     }
@@ -251,22 +287,37 @@ impl Transformer {
         bucket.read(key, self.config.source_bytes).await.map_err(Error::Source)
     }
 
-    async fn compute(&self, identity: &Identity) -> Result<Rendered, Error> {
+    async fn compute(&self, identity: &Identity, asker: Asker) -> Result<Rendered, Error> {
         let clock = Instant::now();
         let pictures = self.pictures(&identity.bucket, &identity.plan).await;
-        let fetched = clock.elapsed();
         // What is near is read when its turn has come; what is far may take long, and holds up nobody meanwhile.
-        let _turn = if identity.bucket.is_local() { Some(self.workers.turn().await?) } else { None };
+        let (source, _held) =
+            if identity.bucket.is_local() { (None, None) } else { self.fetch(identity, asker).await? };
+        let fetched = clock.elapsed();
+        let _turn = self.workers.turn(asker).await?;
         let wait = clock.elapsed() - fetched;
         // The source may have changed since it was identified. Then these are newer bytes under a name that nobody will
         // ask for again, which harms no one.
-        let (_, source) = self.read(&identity.bucket, &identity.key).await?;
+        let source = match source {
+            Some(source) => source,
+            None => self.read(&identity.bucket, &identity.key).await?.1,
+        };
         let so_far = Timings { fetch: clock.elapsed() - wait, wait, ..Timings::default() };
         let made = match pictures {
             Ok(pictures) => self.make(identity, &source, pictures, so_far).await,
             Err(error) => Err(error),
         };
         set::or_source(&identity.plan, made, &source, &identity.key)
+    }
+
+    /// Reads a source from afar, within the memory that there is for such. A store that tells no length may send as much as a
+    /// source may have.
+    async fn fetch(&self, identity: &Identity, asker: Asker) -> Result<(Option<Bytes>, Option<fetches::Held>), Error> {
+        let bytes = identity.source_bytes.unwrap_or(u64::MAX).min(self.config.source_bytes);
+        let mut held = self.fetches.hold(identity.bucket.name(), bytes, asker.deadline).await?;
+        let (_, source) = self.read(&identity.bucket, &identity.key).await?;
+        held.shrink(source.len() as u64);
+        Ok((Some(source), Some(held)))
     }
 
     async fn make(
@@ -283,7 +334,7 @@ impl Transformer {
             program.remember_quality(quality);
         }
         let clock = Instant::now();
-        let permit = self.workers.permit().await?;
+        let permit = self.workers.permit(program.cost.memory_bytes).await?;
         let wait = so_far.wait + clock.elapsed();
         let limits = self.config.limits.clone();
         let source = source.clone();

@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::store::objects::Objects;
 use crate::store::{Bucket, Buckets, Remote, Timeouts, guard::AddressGuard};
 use crate::transform::{self, Transformer};
+use crate::workers::Lane;
 
 /// Renders `fops` over the file at `input` (`-` is standard input) into `output` (`-` or nothing is standard output).
 ///
@@ -26,7 +27,8 @@ pub async fn run(input: &str, fops: &str, output: Option<&str>) -> anyhow::Resul
     let (transformer, key) = if input == "-" { over_stdin().await? } else { over_file(Path::new(input))? };
     let bucket = transformer.buckets().named(DEFAULT_BUCKET)?;
     let identity = transformer.identify(bucket, &key, plan).await?;
-    let (rendered, _) = transformer.render(&identity).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let asker = transformer.asker(Lane::default());
+    let (rendered, _) = transformer.render(&identity, asker).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     let is_text = rendered.media_type == "application/json";
     write(output, &rendered.body, is_text)
 }

@@ -5,6 +5,7 @@
 
 pub mod bucket;
 mod check;
+mod machine;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -90,6 +91,9 @@ pub struct LimitsConfig {
     pub time: Duration,
     /// Most requests that wait for a worker. Default 256.
     pub queue: NonZeroUsize,
+    /// Memory that work on pictures may take at a time, by prediction. Default: half of what the machine, or the control group
+    /// that the server runs in, has.
+    pub memory_bytes: u64,
     /// Threads that work on pixels. Default: one for each core.
     pub workers: NonZeroUsize,
 }
@@ -205,6 +209,7 @@ impl Default for LimitsConfig {
             image: Limits::default(),
             time: Duration::from_secs(10),
             queue,
+            memory_bytes: machine::memory_bytes() / 2,
             workers,
         }
     }

@@ -136,6 +136,7 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
         },
         time: section.or("time", default.time),
         queue: section.or("queue", default.queue),
+        memory_bytes: section.or("memory_bytes", Bytes(default.memory_bytes)).0,
         workers: section.or("workers", default.workers),
     };
     section.finish();

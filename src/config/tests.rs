@@ -58,6 +58,7 @@ gif_frames = 10
 webp_frames = 11
 animation_pixels = "1M"
 output_edge = 5000
+memory_bytes = "300MiB"
 output_pixels = "9M"
 time = "500ms"
 queue = 7
@@ -115,7 +116,15 @@ fn every_key_is_read() {
     let time = Duration::from_millis(500);
     assert_eq!(
         config.limits,
-        LimitsConfig { source_bytes: 1000, upload_bytes: 2 << 30, image, time, queue: count(7), workers: count(3) }
+        LimitsConfig {
+            source_bytes: 1000,
+            upload_bytes: 2 << 30,
+            image,
+            time,
+            queue: count(7),
+            memory_bytes: 300 << 20,
+            workers: count(3)
+        }
     );
     assert!(config.fetch.allow[0].contains("127.0.0.1".parse().unwrap()));
     assert_eq!((config.fetch.allow.len(), config.fetch.ports), (2, vec![80, 8080]));

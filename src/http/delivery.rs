@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 
 use super::conditional::{self, Selection, Validators};
 use super::respond::{self, Body, Caching, Failure, full, set};
-use super::target::{Delivery, Target};
+use super::target::{Delivery, Target, lane};
 use super::{raw, saveas};
 use crate::cache::Origin;
 use crate::transform::{Identity, Rendered};
@@ -47,8 +47,9 @@ impl Delivery {
         if let Some(response) = caching.precondition(request.headers()) {
             return Ok(response);
         }
+        let asker = self.transformer.asker(lane(request));
         let (rendered, origin) =
-            self.transformer.render(&identity).await.map_err(|error| Failure::from(error.as_ref()))?;
+            self.transformer.render(&identity, asker).await.map_err(|error| Failure::from(error.as_ref()))?;
         let mut response = sliced(&rendered.body, request.headers(), &caching.validators);
         // A range that cannot be satisfied is answered with an error of its own type.
         if response.status().is_success() {

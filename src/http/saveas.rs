@@ -3,12 +3,13 @@
 use http::{Method, Request, Response, StatusCode, header};
 
 use super::respond::{Body, Failure, full, set};
-use super::target::{Delivery, Target, host, path_and_query};
+use super::target::{Delivery, Target, host, lane, path_and_query};
 use crate::auth;
 use crate::error::ErrorKind;
 use crate::plan::saveas::SaveAs;
 use crate::plan::{ParseError, Plan};
 use crate::store::qetag::qetag;
+use crate::workers::Lane;
 
 /// Checks the signature, renders the plan before `saveas`, stores it and answers `{"hash": …, "key": …}`.
 pub(super) async fn answer<B>(
@@ -25,7 +26,7 @@ pub(super) async fn answer<B>(
     authorize(delivery, request, destination)?;
     let key = destination_key(destination)?;
     let bucket = delivery.transformer.buckets().named(&destination.bucket)?;
-    let (body, media_type) = result(delivery, target, plan).await?;
+    let (body, media_type) = result(delivery, target, plan, lane(request)).await?;
     bucket.put(key, body.clone(), &media_type).await?;
     let answer = serde_json::json!({ "hash": qetag(&body), "key": key });
     let mut response = Response::new(full(answer.to_string()));
@@ -68,13 +69,20 @@ fn destination_key(destination: &SaveAs) -> Result<&str, Failure> {
 }
 
 /// The bytes to store: the plan's result, or a copy of the object where `saveas` is all there is.
-async fn result(delivery: &Delivery, target: &Target, plan: &Plan) -> Result<(bytes::Bytes, String), Failure> {
+async fn result(
+    delivery: &Delivery,
+    target: &Target,
+    plan: &Plan,
+    lane: Lane,
+) -> Result<(bytes::Bytes, String), Failure> {
     let Some(plan) = plan.without_saveas() else {
         let (meta, body) = delivery.transformer.read(&target.bucket, &target.key).await?;
         let media_type = meta.content_type.unwrap_or_else(|| crate::transform::media_type_of(&body, &target.key));
         return Ok((body, media_type));
     };
     let identity = delivery.transformer.identify(&target.bucket, &target.key, plan).await?;
-    let (rendered, _) = delivery.transformer.render(&identity).await.map_err(|error| Failure::from(error.as_ref()))?;
+    let asker = delivery.transformer.asker(lane);
+    let rendered = delivery.transformer.render(&identity, asker).await;
+    let (rendered, _) = rendered.map_err(|error| Failure::from(error.as_ref()))?;
     Ok((rendered.body.clone(), rendered.media_type.clone()))
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::respond::Body;
 use super::target::Delivery;
+use crate::workers::Lane;
 
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -66,9 +67,10 @@ pub async fn serve(listener: TcpListener, delivery: Arc<Delivery>, stop: Cancell
     }
 }
 
-async fn answer(delivery: &Delivery, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+async fn answer(delivery: &Delivery, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
     let started = Instant::now();
     let id = request_id(request.headers());
+    request.extensions_mut().insert(Lane::from(peer.ip()));
     let mut response = delivery.answer(&request).await;
     // The vendor's clients take an answer without X-Reqid for a stranger's (spec 9).
     for name in ["x-request-id", "x-reqid"] {

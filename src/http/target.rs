@@ -15,6 +15,7 @@ use crate::plan::query::Query;
 use crate::plan::style::StyleFile;
 use crate::store::Bucket;
 use crate::transform::Transformer;
+use crate::workers::Lane;
 
 /// What delivery knows of a bucket besides its objects.
 #[derive(Clone, Debug, Default)]
@@ -170,6 +171,11 @@ pub fn host<B>(request: &Request<B>) -> Option<&str> {
         .authority()
         .map(http::uri::Authority::as_str)
         .or_else(|| request.headers().get(header::HOST)?.to_str().ok())
+}
+
+/// The lane of the client that sent a request.
+pub fn lane<B>(request: &Request<B>) -> Lane {
+    request.extensions().get().copied().unwrap_or_default()
 }
 
 /// Path and query as they came over the wire, which is what signatures cover.

@@ -91,7 +91,9 @@ impl Transformer {
     /// What the programs come to, in their order.
     async fn outputs(&self, source: &Bytes, programs: Vec<Arc<Made>>) -> Vec<Result<Rendered, Error>> {
         let (finished, outputs) = mpsc::channel();
-        let work = self.on_a_worker({
+        let costs = || programs.iter().map(|made| made.0.cost.memory_bytes);
+        let memory_bytes = costs().sum::<u64>().min(SHARED_BYTES).max(costs().max().unwrap_or(0));
+        let work = self.on_a_worker(memory_bytes, {
             let (source, programs, limits) = (source.clone(), programs.clone(), self.config.limits.clone());
             move |cancel: &engine::limits::Cancel| {
                 let tasks: Vec<Task<'_>> =
@@ -123,7 +125,8 @@ impl Transformer {
 
     async fn output_alone(&self, source: &Bytes, made: Arc<Made>) -> Result<Output, Error> {
         let (source, limits) = (source.clone(), self.config.limits.clone());
-        let work = self.on_a_worker(move |cancel: &engine::limits::Cancel| {
+        let memory_bytes = made.0.cost.memory_bytes;
+        let work = self.on_a_worker(memory_bytes, move |cancel: &engine::limits::Cancel| {
             let (program, pictures) = &*made;
             run(program, &source, pictures, &limits, cancel, &mut |_| {})
         });
@@ -132,9 +135,10 @@ impl Transformer {
 
     async fn on_a_worker<T: Send + 'static>(
         &self,
+        memory_bytes: u64,
         work: impl FnOnce(&engine::limits::Cancel) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let permit = self.workers.job_permit().await?;
+        let permit = self.workers.permit(memory_bytes).await?;
         Ok(self.workers.run(permit, work).await?)
     }
 }
@@ -163,6 +167,7 @@ mod tests {
     use crate::store::objects::Objects;
     use crate::store::{Buckets, Remote, Timeouts};
     use crate::transform::Config;
+    use crate::workers::Lane;
 
     async fn transformer() -> Transformer {
         crate::app::install_tls();
@@ -189,7 +194,7 @@ mod tests {
         for (plan, made) in plans.into_iter().zip(set) {
             let text = plan.to_string();
             let identity = transformer.identify(&bucket, "logo.png", plan).await.expect("an object");
-            match (transformer.render(&identity).await, made) {
+            match (transformer.render(&identity, transformer.asker(Lane::default())).await, made) {
                 (Ok((alone, _)), Ok(made)) => {
                     assert!(alone.body == made.body && alone.media_type == made.media_type, "{text}");
                 }

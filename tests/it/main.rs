@@ -25,6 +25,7 @@ mod media;
 #[cfg(all(target_os = "linux", target_env = "gnu", feature = "native"))]
 mod memory;
 mod mutations;
+mod overload;
 mod photos;
 mod profiles;
 mod properties;

@@ -26,6 +26,7 @@ use crate::auth::upload::{MAX_KEY_BYTES, PutPolicy, UploadGrant};
 use crate::store::facts::{Facts, expiry, put_time};
 use crate::store::spool::{self, Spooled};
 use crate::store::{self, Bucket};
+use crate::workers::Lane;
 
 /// A file that has arrived.
 #[derive(Debug)]
@@ -181,7 +182,7 @@ impl Qiniu {
         let transformer = &self.delivery.transformer;
         let plan = crate::plan::Plan::parse(fop).ok()?;
         let identity = transformer.identify(bucket, key, plan).await.ok()?;
-        let (rendered, _) = transformer.render(&identity).await.ok()?;
+        let (rendered, _) = transformer.render(&identity, transformer.asker(Lane::default())).await.ok()?;
         serde_json::from_slice(&rendered.body).ok()
     }
 }

@@ -1,19 +1,30 @@
-//! Threads for pixel work: a fixed number, which keep their memory from request to request, behind a bounded queue.
+//! Threads for pixel work: a fixed number, which keep their memory from request to request, behind a bounded queue. Who
+//! works holds a thread and the memory that the work was predicted to take.
+
+mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::engine::limits::Cancel;
+use turns::Turns;
+pub use turns::{Asker, Lane, Turn};
 
 /// Why work was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// As many wait already as may.
+    /// As many wait already as may, or it cannot be done in time.
     Busy,
+    /// It would take more memory than there is for all.
+    TooLarge {
+        /// Predicted bytes.
+        bytes: u64,
+        /// Bytes that there are.
+        limit: u64,
+    },
     /// It panicked.
     Crashed,
 }
@@ -23,33 +34,49 @@ type Work = Box<dyn FnOnce() + Send>;
 /// Who may hold a source beside those whose work is being done.
 const READ_AHEAD: usize = 1;
 
+/// How much is taken on at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Threads, at least one.
+    pub threads: usize,
+    /// Requests that may wait for a turn.
+    pub queue: usize,
+    /// Memory that the work on all threads may take together, by prediction.
+    pub memory_bytes: u64,
+}
+
 /// A fixed number of threads, and the queue before them. They end when all clones are gone.
 #[derive(Clone, Debug)]
 pub struct Workers {
     /// One a thread.
     permits: Arc<Semaphore>,
-    /// One a thread, and some more.
-    turns: Arc<Semaphore>,
+    /// A place for each thread, and some more.
+    turns: Arc<Turns>,
     /// One for every other thread, at least one: what jobs may hold at a time.
     jobs: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
-    queue: usize,
+    /// In units of [`MEMORY_UNIT_BYTES`].
+    memory: Arc<Semaphore>,
+    memory_bytes: u64,
     threads: mpsc::Sender<Work>,
 }
 
-/// A thread of one's own, or a turn, until dropped.
+/// What memory is counted in: more units than a semaphore can count would be needed for single bytes.
+const MEMORY_UNIT_BYTES: u64 = 64 << 10;
+
+/// A thread of one's own and memory, or a job's turn, until dropped.
 #[derive(Debug)]
 pub struct Permit {
     _held: OwnedSemaphorePermit,
+    _memory: Option<OwnedSemaphorePermit>,
 }
 
 impl Workers {
-    /// Starts `count` threads, at least one; `queue` callers may wait for them.
+    /// Starts the threads.
     ///
     /// # Panics
     /// Where the system gives no threads.
-    pub fn new(count: usize, queue: usize) -> Self {
-        let count = count.max(1);
+    pub fn new(settings: Settings) -> Self {
+        let count = settings.threads.max(1);
         let (threads, work) = mpsc::channel::<Work>();
         let work = Arc::new(Mutex::new(work));
         for index in 0..count {
@@ -58,25 +85,42 @@ impl Workers {
             thread.spawn(move || run_all(&work)).expect("the system gives threads");
         }
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        let (permits, turns, jobs) = (semaphore(count), semaphore(count + READ_AHEAD), semaphore((count / 2).max(1)));
-        Self { permits, turns, jobs, waiting: Arc::default(), queue, threads }
+        Self {
+            permits: semaphore(count),
+            turns: Turns::new(count + READ_AHEAD, settings.queue),
+            jobs: semaphore((count / 2).max(1)),
+            memory: semaphore(units(settings.memory_bytes) as usize),
+            memory_bytes: settings.memory_bytes,
+            threads,
+        }
+    }
+
+    /// Requests that wait for a turn.
+    pub fn waiting(&self) -> usize {
+        self.turns.waiting()
     }
 
     /// Waits until a thread will soon be free: whoever reads its source after that holds it for a short time only, and few
-    /// sources are in memory, however many wait.
+    /// sources are in memory, however many wait. See [`turns`] for who is next.
     ///
     /// # Errors
     /// [`Error::Busy`].
-    pub async fn turn(&self) -> Result<Permit, Error> {
-        self.take(&self.turns).await
+    pub async fn turn(&self, asker: Asker) -> Result<Turn, Error> {
+        self.turns.take(asker).await
     }
 
-    /// Waits for a free thread, first come, first served.
+    /// Waits for a free thread and for memory, first come, first served; for who holds a turn, or one of
+    /// [`Workers::job_turn`].
     ///
     /// # Errors
-    /// [`Error::Busy`].
-    pub async fn permit(&self) -> Result<Permit, Error> {
-        self.take(&self.permits).await
+    /// [`Error::TooLarge`].
+    pub async fn permit(&self, memory_bytes: u64) -> Result<Permit, Error> {
+        if memory_bytes > self.memory_bytes {
+            return Err(Error::TooLarge { bytes: memory_bytes, limit: self.memory_bytes });
+        }
+        // Whoever has a thread has its memory too, and comes to an end: nobody waits in a circle.
+        let memory = Arc::clone(&self.memory).acquire_many_owned(units(memory_bytes)).await.map_err(|_| Error::Busy)?;
+        Ok(Permit { _held: Self::wait(&self.permits).await?, _memory: Some(memory) })
     }
 
     /// Waits until fewer jobs than half of the threads (but one where there is only one) are at work: who works for nobody that
@@ -85,32 +129,11 @@ impl Workers {
     /// # Errors
     /// [`Error::Busy`] where the threads are gone.
     pub async fn job_turn(&self) -> Result<Permit, Error> {
-        Self::wait(&self.jobs).await
+        Ok(Permit { _held: Self::wait(&self.jobs).await?, _memory: None })
     }
 
-    /// Waits for a free thread without taking a place in the queue of requests; for who holds a turn of
-    /// [`Workers::job_turn`].
-    ///
-    /// # Errors
-    /// [`Error::Busy`] where the threads are gone.
-    pub async fn job_permit(&self) -> Result<Permit, Error> {
-        Self::wait(&self.permits).await
-    }
-
-    async fn wait(semaphore: &Arc<Semaphore>) -> Result<Permit, Error> {
-        let held = Arc::clone(semaphore).acquire_owned().await.map_err(|_| Error::Busy)?;
-        Ok(Permit { _held: held })
-    }
-
-    async fn take(&self, semaphore: &Arc<Semaphore>) -> Result<Permit, Error> {
-        if let Ok(held) = Arc::clone(semaphore).try_acquire_owned() {
-            return Ok(Permit { _held: held });
-        }
-        let place = Waiting::take(&self.waiting);
-        if place.ahead >= self.queue {
-            return Err(Error::Busy);
-        }
-        Self::wait(semaphore).await
+    async fn wait(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(semaphore).acquire_owned().await.map_err(|_| Error::Busy)
     }
 
     /// Does `work` on the thread that `permit` stands for. Where nobody waits for it any more it is told to stop; a panic
@@ -161,37 +184,33 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// A place in the queue, given back when dropped, also when the request goes away while it waits.
-struct Waiting {
-    count: Arc<AtomicUsize>,
-    ahead: usize,
-}
-
-impl Waiting {
-    fn take(count: &Arc<AtomicUsize>) -> Self {
-        let ahead = count.fetch_add(1, Ordering::Relaxed);
-        Self { count: Arc::clone(count), ahead }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
-    }
+/// Begun units count as whole ones.
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(MEMORY_UNIT_BYTES)).unwrap_or(u32::MAX).min(Semaphore::MAX_PERMITS as u32)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use futures::FutureExt as _;
 
     use super::*;
 
+    fn workers(threads: usize, queue: usize) -> Workers {
+        Workers::new(Settings { threads, queue, memory_bytes: 100 * MEMORY_UNIT_BYTES })
+    }
+
+    fn anybody() -> Asker {
+        Asker { lane: Lane::default(), deadline: Instant::now() + Duration::from_secs(60) }
+    }
+
     #[tokio::test]
     async fn work_is_done_on_threads_of_its_own() {
-        let workers = Workers::new(2, 10);
+        let workers = workers(2, 10);
         let mut names = std::collections::BTreeSet::new();
         for _ in 0..20 {
-            let permit = workers.permit().await.expect("a thread");
+            let permit = workers.permit(0).await.expect("a thread");
             names.insert(workers.run(permit, |_| thread::current().name().map(str::to_owned)).await.expect("a name"));
         }
         assert!(names.len() <= 2, "{names:?}");
@@ -200,17 +219,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_leaves_the_thread() {
-        let workers = Workers::new(1, 10);
-        let permit = workers.permit().await.expect("the thread");
+        let workers = workers(1, 10);
+        let permit = workers.permit(0).await.expect("the thread");
         assert_eq!(workers.run(permit, |_| panic!("on purpose")).await, Err::<(), _>(Error::Crashed));
-        let permit = workers.permit().await.expect("the thread again");
+        let permit = workers.permit(0).await.expect("the thread again");
         assert_eq!(workers.run(permit, |_| 7).await, Ok(7));
     }
 
     #[tokio::test]
     async fn what_nobody_waits_for_is_told_to_stop() {
-        let workers = Workers::new(1, 10);
-        let permit = workers.permit().await.expect("the thread");
+        let workers = workers(1, 10);
+        let permit = workers.permit(0).await.expect("the thread");
         let (stopped, is_stopped) = oneshot::channel();
         let work = workers.run(permit, |cancel| {
             while cancel.check().is_ok() {
@@ -218,54 +237,50 @@ mod tests {
             }
             stopped.send(()).expect("the test waits");
         });
-        let abandoned = tokio::time::timeout(std::time::Duration::from_millis(1), work).await;
+        let abandoned = tokio::time::timeout(Duration::from_millis(1), work).await;
         assert!(abandoned.is_err());
         is_stopped.await.expect("it stops");
     }
 
     #[tokio::test]
     async fn turns_are_those_of_the_threads_and_the_next() {
-        let workers = Workers::new(2, 0);
-        let turns = [workers.turn().await, workers.turn().await, workers.turn().await];
+        let workers = workers(2, 0);
+        let turns = [workers.turn(anybody()).await, workers.turn(anybody()).await, workers.turn(anybody()).await];
         assert!(turns.iter().all(Result::is_ok));
-        assert_eq!(workers.turn().await.map(drop), Err(Error::Busy));
-        assert!(workers.permit().await.is_ok(), "what is read needs no turn");
+        assert_eq!(workers.turn(anybody()).await.map(drop), Err(Error::Busy));
+    }
+
+    #[tokio::test]
+    async fn memory_is_shared_out() {
+        let workers = workers(2, 0);
+        let most = 100 * MEMORY_UNIT_BYTES;
+        let refused = workers.permit(most + 1).await.map(drop);
+        assert_eq!(refused, Err(Error::TooLarge { bytes: most + 1, limit: most }));
+        let first = workers.permit(most / 2 + 1).await.expect("memory");
+        let mut second = std::pin::pin!(workers.permit(most / 2));
+        assert!(second.as_mut().now_or_never().is_none(), "begun units count as whole ones");
+        drop(first);
+        assert!(second.await.is_ok());
     }
 
     #[tokio::test]
     async fn jobs_leave_half_of_the_threads() {
         for (threads, share) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
-            let workers = Workers::new(threads, 0);
+            let workers = workers(threads, 0);
             let mut held = Vec::new();
             for _ in 0..share {
                 held.push(workers.job_turn().await.expect("a turn"));
-                held.push(workers.job_permit().await.expect("a thread"));
+                held.push(workers.permit(0).await.expect("a thread"));
             }
             let mut next = std::pin::pin!(workers.job_turn());
             assert!(next.as_mut().now_or_never().is_none(), "{threads} threads");
             let requests = threads - share;
             for _ in 0..requests {
-                held.push(workers.permit().await.expect("a thread for a request"));
+                held.push(workers.permit(0).await.expect("a thread for a request"));
             }
-            assert!(workers.permit().await.is_err(), "{threads} threads");
+            assert!(workers.permit(0).now_or_never().is_none(), "{threads} threads");
             drop(held);
             assert!(next.await.is_ok());
         }
-    }
-
-    #[tokio::test]
-    async fn the_queue_is_bounded() {
-        let workers = Workers::new(1, 1);
-        let permit = workers.permit().await.expect("the thread");
-        let waits = tokio::spawn({
-            let workers = workers.clone();
-            async move { workers.permit().await.map(drop) }
-        });
-        while workers.waiting.load(Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(workers.permit().await.map(drop), Err(Error::Busy));
-        drop(permit);
-        assert_eq!(waits.await.expect("no panic"), Ok(()));
     }
 }
