@@ -133,12 +133,14 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
         protected: bucket.protected,
         prefer_style_as_key: bucket.prefer_style_as_key,
         max_age: bucket.max_age.unwrap_or(config.cache.max_age),
+        auto_format: bucket.auto_format,
     };
     Ok(Delivery {
         transformer: transformer(config)?,
         styles: Arc::new(styles),
         keys: config.key_ring(),
         rules: config.buckets.iter().map(|(name, bucket)| (name.clone(), rules(bucket))).collect::<HashMap<_, _>>(),
+        interim_max_age: config.cache.interim_max_age,
     })
 }
 

@@ -65,6 +65,11 @@ impl<V: Weigh + Send + Sync + 'static> ResultCache<V> {
         Self { entries }
     }
 
+    /// Whether there is a value under `key`.
+    pub fn contains(&self, key: CacheKey) -> bool {
+        self.entries.contains_key(&key)
+    }
+
     /// The value under `key`, computed by `compute` where it is missing. Callers that ask for the same key at the same
     /// time wait for one computation; a failure is shared among them and not kept.
     ///

@@ -6,6 +6,7 @@
 
 mod fetches;
 mod set;
+pub mod upgrade;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,11 +21,13 @@ use crate::engine::resolve::resolve;
 use crate::engine::run::{Content, Output, Stage, run};
 use crate::engine::{self, decode};
 use crate::error::ErrorKind;
-use crate::plan::Plan;
+use crate::plan::output::{Accepts, FormatChoice};
 use crate::plan::watermark::ImageRef;
+use crate::plan::{Fop, Plan};
 use crate::store::{self, Bucket, Buckets, Meta, Remote};
 use crate::workers::{self, Asker, Lane, Workers};
 use fetches::Fetches;
+use upgrade::Upgrades;
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
 const ENGINE_REVISION: &str = "4";
@@ -141,6 +144,7 @@ pub struct Identity {
     cache_key: CacheKey,
     /// The source's length, where its store tells.
     source_bytes: Option<u64>,
+    rendering: Rendering,
     /// When the source was last modified, where its store tells.
     pub modified: Option<SystemTime>,
 }
@@ -149,6 +153,29 @@ impl Identity {
     /// The result's entity tag, without quotes: the same for the same source version and canonical plan.
     pub fn etag(&self) -> String {
         self.cache_key.short()
+    }
+}
+
+/// What a client wishes for besides its plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Formats that it takes.
+    pub accepts: Accepts,
+    /// Whether formats that nobody names are left to that.
+    pub auto_format: bool,
+    /// Whether it can wait.
+    patient: bool,
+}
+
+impl Wish {
+    /// What matters of a client's wish for `plan`: nothing where its format is named, so that all share one result.
+    pub fn of(plan: &Plan, accepts: Accepts, auto_format: bool) -> Option<Self> {
+        let is_auto = match plan.format() {
+            _ if plan.fops.last().is_some_and(Fop::is_metadata) => false,
+            Some(choice) => choice == FormatChoice::Auto,
+            None => auto_format,
+        };
+        is_auto.then_some(Self { accepts, auto_format, patient: false })
     }
 }
 
@@ -202,6 +229,7 @@ pub struct Transformer {
     qualities: Memory<u8>,
     workers: Workers,
     fetches: Arc<Fetches>,
+    upgrades: Upgrades,
     config: Arc<Config>,
 }
 
@@ -217,7 +245,16 @@ impl Transformer {
         });
         let fetches = Arc::new(Fetches::new(fetched_bytes));
         let qualities = Memory::new(REMEMBERED_QUALITIES);
-        Self { buckets, remote, cache, qualities, workers, fetches, config: Arc::new(config) }
+        Self {
+            buckets,
+            remote,
+            cache,
+            qualities,
+            workers,
+            fetches,
+            upgrades: Upgrades::new(),
+            config: Arc::new(config),
+        }
     }
 
     /// The buckets it reads from.
@@ -235,12 +272,18 @@ impl Transformer {
     /// # Errors
     /// [`Error::Source`] where the object does not exist or its store fails.
     pub async fn identify(&self, bucket: &Arc<Bucket>, key: &str, plan: Plan) -> Result<Identity, Error> {
+        self.identify_for(bucket, key, plan, Wish::default()).await
+    }
+
+    async fn identify_for(&self, bucket: &Arc<Bucket>, key: &str, plan: Plan, wish: Wish) -> Result<Identity, Error> {
         let source = async { bucket.head(key).await.map_err(Error::Source) };
         let (meta, pictures) = futures::future::join(source, self.picture_versions(bucket, &plan)).await;
         let meta = meta?;
         let canonical = plan.to_string();
-        let rendering = format!("{:?}", self.config.rendering);
-        let mut parts = vec![ENGINE_REVISION, &rendering, bucket.name(), key, &meta.version, &canonical];
+        let Wish { accepts, auto_format, patient } = wish;
+        let rendering = Rendering { accepts, auto_format, patient, ..self.config.rendering };
+        let described = format!("{rendering:?}");
+        let mut parts = vec![ENGINE_REVISION, &described, bucket.name(), key, &meta.version, &canonical];
         parts.extend(pictures.iter().map(String::as_str));
         Ok(Identity {
             bucket: Arc::clone(bucket),
@@ -248,6 +291,7 @@ impl Transformer {
             cache_key: CacheKey::of(&parts),
             plan,
             source_bytes: meta.bytes,
+            rendering,
             modified: meta.modified,
         })
     }
@@ -276,7 +320,13 @@ impl Transformer {
     pub async fn explain(&self, bucket: &Arc<Bucket>, key: &str, plan: &Plan) -> Result<Program, Error> {
         let (_, source) = self.read(bucket, key).await?;
         let pictures = self.pictures(bucket, plan).await?;
-        self.program(plan, &source, &pictures)
+        self.program(plan, &source, &pictures, self.config.rendering)
+    }
+
+    async fn explain_identity(&self, identity: &Identity) -> Result<Program, Error> {
+        let (_, source) = self.read(&identity.bucket, &identity.key).await?;
+        let pictures = self.pictures(&identity.bucket, &identity.plan).await?;
+        self.program(&identity.plan, &source, &pictures, identity.rendering)
     }
 
     /// Reads an object whole, within the limit for sources.
@@ -327,7 +377,7 @@ impl Transformer {
         pictures: Vec<Bytes>,
         so_far: Timings,
     ) -> Result<Rendered, Error> {
-        let mut program = self.program(&identity.plan, source, &pictures)?;
+        let mut program = self.program(&identity.plan, source, &pictures, identity.rendering)?;
         if program.is_scored()
             && let Some(quality) = self.qualities.get(identity.cache_key).await
         {
@@ -350,14 +400,14 @@ impl Transformer {
         Ok(rendered(output, Timings { fetch: so_far.fetch, wait, ..timings }))
     }
 
-    fn program(&self, plan: &Plan, source: &Bytes, pictures: &[Bytes]) -> Result<Program, Error> {
+    fn program(&self, plan: &Plan, source: &Bytes, pictures: &[Bytes], rendering: Rendering) -> Result<Program, Error> {
         let header = decode::probe(source)?;
         let mut headers: Vec<Header> = Vec::with_capacity(pictures.len());
         for (picture, reference) in pictures.iter().zip(plan.images()) {
             let header = decode::probe(picture).map_err(|error| unusable(reference, error.kind(), &error))?;
             headers.push(header);
         }
-        Ok(resolve(plan, &header, &headers, &self.config.limits, self.config.rendering)?)
+        Ok(resolve(plan, &header, &headers, &self.config.limits, rendering)?)
     }
 
     async fn pictures(&self, bucket: &Arc<Bucket>, plan: &Plan) -> Result<Vec<Bytes>, Error> {

@@ -29,6 +29,8 @@ pub struct BucketConfig {
     /// Whether an object whose key is the whole path is served before a style is looked for. The styles file may say
     /// otherwise.
     pub prefer_style_as_key: bool,
+    /// Whether a format that nobody names is left to what the client takes, as with `format/auto`.
+    pub auto_format: bool,
     /// How long clients may keep an answer; `None` is as long as `[cache]` says.
     pub max_age: Option<Duration>,
 }
@@ -69,13 +71,14 @@ fn read(name: &str, mut section: Section<'_>, claims: &mut Claims) -> BucketConf
     let private = section.or("private", false);
     let protected = section.or("protected", false);
     let prefer_style_as_key = section.or("prefer_style_as_key", false);
+    let auto_format = section.or("auto_format", false);
     let max_age = section.get("max_age");
     if let Some(url) = &url {
         check_folder(url, &section);
     }
     section.finish();
     let url = url.map_or_else(StoreUrl::memory, |it| it.value);
-    BucketConfig { url, options, domains, private, protected, prefer_style_as_key, max_age }
+    BucketConfig { url, options, domains, private, protected, prefer_style_as_key, auto_format, max_age }
 }
 
 /// The folder of a `file` URL must be there: a bucket that is misspelled would answer 404 to everything.

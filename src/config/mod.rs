@@ -75,6 +75,8 @@ pub struct CacheConfig {
     pub store: Option<StoreUrl>,
     /// How long clients may keep an answer, unless the bucket says otherwise. Default 30 days.
     pub max_age: Duration,
+    /// How long they may keep one that a better format will replace. Default 30 s.
+    pub interim_max_age: Duration,
 }
 
 /// `[limits]`
@@ -195,7 +197,12 @@ impl Setting for Speed {
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { memory_bytes: 256 << 20, store: None, max_age: Duration::from_secs(30 * 24 * 3600) }
+        Self {
+            memory_bytes: 256 << 20,
+            store: None,
+            max_age: Duration::from_secs(30 * 24 * 3600),
+            interim_max_age: Duration::from_secs(30),
+        }
     }
 }
 

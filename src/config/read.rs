@@ -115,6 +115,7 @@ fn read_cache(mut section: Section<'_>) -> CacheConfig {
         memory_bytes: section.or("memory_bytes", Bytes(default.memory_bytes)).0,
         store: section.get("store"),
         max_age: section.or("max_age", default.max_age),
+        interim_max_age: section.or("interim_max_age", default.interim_max_age),
     };
     section.finish();
     config
@@ -145,7 +146,8 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
 
 fn read_images(mut section: Section<'_>) -> Rendering {
     let default = Rendering::default();
-    let rendering = Rendering { light: section.or("resize", default.light), speed: section.or("speed", default.speed) };
+    let rendering =
+        Rendering { light: section.or("resize", default.light), speed: section.or("speed", default.speed), ..default };
     section.finish();
     rendering
 }

@@ -144,9 +144,9 @@ fn every_key_is_read() {
 #[test]
 fn how_pictures_are_made() {
     let config = good("[images]\nresize = \"linear\"\nspeed = \"best\"", &[]);
-    assert_eq!(config.images, Rendering { light: Light::Linear, speed: Speed::Best });
+    assert_eq!(config.images, Rendering { light: Light::Linear, speed: Speed::Best, ..Rendering::default() });
     let config = good("", &[("MOGR_IMAGES__RESIZE", "gamma"), ("MOGR_IMAGES__SPEED", "fast")]);
-    assert_eq!(config.images, Rendering { light: Light::Gamma, speed: Speed::Fast });
+    assert_eq!(config.images, Rendering { light: Light::Gamma, speed: Speed::Fast, ..Rendering::default() });
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn nothing_configured() {
     assert_eq!(config.cache, CacheConfig::default());
     assert_eq!(config.limits, LimitsConfig::default());
     assert_eq!(config.limits.queue.get(), 256);
-    assert_eq!(config.images, Rendering { light: Light::Mixed, speed: Speed::Balanced });
+    assert_eq!(config.images, Rendering { light: Light::Mixed, speed: Speed::Balanced, ..Rendering::default() });
     assert_eq!(config.fetch, FetchConfig::default());
     assert!(config.buckets.is_empty() && config.keys.is_empty());
 }

@@ -11,7 +11,7 @@ use super::planes;
 use crate::color::Color;
 use crate::geometry::{Orientation, Rect, Size};
 use crate::plan::image_mogr2::SizeLimit;
-use crate::plan::output::{OutputFormat, QualityTarget};
+use crate::plan::output::{Accepts, OutputFormat, QualityTarget};
 use crate::plan::watermark::{TextMark, TiledText};
 
 /// A plan made concrete for one source.
@@ -61,11 +61,23 @@ pub struct Rendering {
     pub light: Light,
     /// How much is decoded for a smaller result.
     pub speed: Speed,
+    /// What the client takes, for results whose format is left to that.
+    pub accepts: Accepts,
+    /// Formats that nobody names are left to what the client takes, as with `format/auto`.
+    pub auto_format: bool,
+    /// Nobody waits for it: what is slow to encode may take longer and becomes smaller.
+    pub patient: bool,
 }
 
 impl Default for Rendering {
     fn default() -> Self {
-        Self { light: Light::Mixed, speed: Speed::Balanced }
+        Self {
+            light: Light::Mixed,
+            speed: Speed::Balanced,
+            accepts: Accepts::default(),
+            auto_format: false,
+            patient: false,
+        }
     }
 }
 
@@ -188,6 +200,8 @@ pub struct ImageOutput {
     pub size_limit: Option<SizeLimit>,
     /// `imageslim` as the last operator: its level.
     pub slim: Option<Slim>,
+    /// See [`Rendering::patient`].
+    pub patient: bool,
 }
 
 /// `imageslim` on the result.

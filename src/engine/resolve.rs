@@ -66,6 +66,8 @@ struct Resolver<'a> {
     pending: Option<Orientation>,
     steps: Vec<Step>,
     format: OutputFormat,
+    /// Whether what the client takes decides on the format.
+    auto_format: bool,
     quality: Quality,
     interlace: bool,
     colors: Option<u16>,
@@ -97,6 +99,7 @@ impl<'a> Resolver<'a> {
             pending: header.orientation.filter(|orientation| *orientation != Orientation::TopLeft),
             steps: Vec::new(),
             format: header.format.default_output(),
+            auto_format: rendering.auto_format,
             quality: Quality::DEFAULT,
             interlace: false,
             colors: None,
@@ -263,11 +266,15 @@ impl<'a> Resolver<'a> {
                 expected: "jpeg or png".to_owned(),
             });
         }
+        self.auto_format = false;
         self.slim = Some(Slim { level, of_source: self.first });
         Ok(())
     }
 
     fn output(&mut self, output: &OutputSettings) {
+        if let Some(choice) = output.format {
+            self.auto_format = choice == FormatChoice::Auto;
+        }
         if let Some(FormatChoice::Named(format)) = output.format {
             self.format = format;
         }
@@ -335,7 +342,10 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Program, Error> {
+    fn finish(mut self) -> Result<Program, Error> {
+        if self.auto_format {
+            self.format = self.accepted_format();
+        }
         let answer = match self.answer {
             Kind::Image => Answer::Image(self.image_output()),
             Kind::Info { of_source: true } => Answer::Info(None),
@@ -386,6 +396,23 @@ impl<'a> Resolver<'a> {
         }
         program.cost = cost::cost(&program, self.pictures);
         Ok(program)
+    }
+
+    /// The best format that the client takes and that holds the picture; what only newer clients show is left for what all do.
+    fn accepted_format(&self) -> OutputFormat {
+        let accepts = self.rendering.accepts;
+        let (moves, edge) = (self.header.is_animated(), self.size.long());
+        // Without C there is no lossy WebP, and others would be larger than what they replace.
+        let is_webp = accepts.webp && edge <= MAX_WEBP_EDGE && cfg!(feature = "native");
+        match self.format {
+            _ if accepts.avif && OutputFormat::Avif.is_built_in() && !moves => OutputFormat::Avif,
+            _ if is_webp => OutputFormat::Webp,
+            OutputFormat::Webp if accepts.webp => OutputFormat::Webp,
+            OutputFormat::Avif | OutputFormat::Webp if moves => OutputFormat::Gif,
+            OutputFormat::Avif | OutputFormat::Webp if self.header.has_alpha => OutputFormat::Png,
+            OutputFormat::Avif | OutputFormat::Webp => OutputFormat::Jpeg,
+            own => own,
+        }
     }
 
     /// 16 bits where the source has them, the result holds them, and every step keeps them.
@@ -446,11 +473,15 @@ impl<'a> Resolver<'a> {
             background: self.background.filter(|color| color.is_opaque()).unwrap_or(Color::WHITE),
             keep: self.keep,
             size_limit: self.size_limit,
+            patient: self.rendering.patient,
             // What follows it works on another picture than the source.
             slim: self.slim.map(|slim| Slim { of_source: slim.of_source && self.first, ..slim }),
         }
     }
 }
+
+/// Longest edge of a WebP picture, in pixels.
+const MAX_WEBP_EDGE: u32 = 16_383;
 
 /// How far a JPEG may shrink while it is decoded: to no less than twice the first resize's target.
 ///

@@ -398,7 +398,7 @@ fn settings(output: &ImageOutput, metadata: Metadata, cancel: &Cancel) -> encode
         interlace: output.interlace,
         colors: output.colors,
         lossless: false,
-        effort: encode::Effort::Fast,
+        effort: if output.patient { encode::Effort::Small } else { encode::Effort::Fast },
         metadata,
         cancel: cancel.clone(),
     }

@@ -6,9 +6,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use super::conditional::{self, Selection, Validators};
 use super::respond::{self, Body, Caching, Failure, full, set};
 use super::target::{Delivery, Target, lane};
-use super::{raw, saveas};
+use super::{negotiation, raw, saveas};
 use crate::cache::Origin;
-use crate::transform::{Identity, Rendered};
+use crate::plan::Plan;
+use crate::transform::upgrade::Choice;
+use crate::transform::{Identity, Rendered, Wish};
 
 impl Delivery {
     /// Answers one request. Never fails: failures are answers too.
@@ -42,8 +44,7 @@ impl Delivery {
         if let Some(destination) = plan.saveas().cloned() {
             return saveas::answer(self, request, &target, &plan, &destination).await;
         }
-        let identity = self.transformer.identify(&target.bucket, &target.key, plan).await?;
-        let caching = self.caching(&target, &identity);
+        let (identity, caching) = self.choose(request, &target, plan).await?;
         if let Some(response) = caching.precondition(request.headers()) {
             return Ok(response);
         }
@@ -61,11 +62,31 @@ impl Delivery {
         Ok(response)
     }
 
-    fn caching(&self, target: &Target, identity: &Identity) -> Caching {
-        Caching {
+    /// The result for this client, whose format may be left to what the client takes, and how long it may be kept.
+    async fn choose<B>(
+        &self,
+        request: &Request<B>,
+        target: &Target,
+        plan: Plan,
+    ) -> Result<(Identity, Caching), Failure> {
+        let rules = self.rules.get(target.bucket.name());
+        let accepts = negotiation::accepts(request.headers());
+        let wish = Wish::of(&plan, accepts, rules.is_some_and(|rules| rules.auto_format));
+        let vary = wish.is_some().then_some("Accept");
+        let Choice { identity, is_interim } =
+            self.transformer.choose(&target.bucket, &target.key, plan, wish.unwrap_or_default()).await?;
+        let bucket = target.bucket.name();
+        let cache_control = if is_interim {
+            self.cache_control_within(bucket, self.interim_max_age)
+        } else {
+            self.cache_control(bucket)
+        };
+        let caching = Caching {
             validators: Validators { etag: format!("\"{}\"", identity.etag()), modified: identity.modified },
-            cache_control: self.cache_control(target.bucket.name()),
-        }
+            cache_control,
+            vary,
+        };
+        Ok((identity, caching))
     }
 }
 

@@ -5,6 +5,7 @@ pub mod conditional;
 pub mod delivery;
 pub mod dialect;
 pub mod jobs;
+mod negotiation;
 pub mod raw;
 pub mod respond;
 pub mod saveas;

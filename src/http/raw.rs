@@ -18,7 +18,7 @@ pub(super) async fn answer<B>(
 ) -> Result<Response<Body>, Failure> {
     let meta = target.bucket.head(&target.key).await?;
     let validators = Validators { etag: etag(&meta.version), modified: meta.modified };
-    let caching = Caching { validators, cache_control };
+    let caching = Caching { validators, cache_control, vary: None };
     if let Some(response) = caching.precondition(request.headers()) {
         return Ok(response);
     }

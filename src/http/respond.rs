@@ -117,6 +117,8 @@ pub struct Caching {
     pub validators: Validators,
     /// `Cache-Control`.
     pub cache_control: String,
+    /// `Vary`: the request's headers that decided.
+    pub vary: Option<&'static str>,
 }
 
 impl Caching {
@@ -124,6 +126,9 @@ impl Caching {
     pub fn apply(&self, headers: &mut HeaderMap) {
         set(headers, header::ETAG, &self.validators.etag);
         set(headers, header::CACHE_CONTROL, &self.cache_control);
+        if let Some(vary) = self.vary {
+            set(headers, header::VARY, vary);
+        }
         if let Some(modified) = self.validators.modified {
             set(headers, header::LAST_MODIFIED, &http_date(modified));
         }

@@ -28,6 +28,8 @@ pub struct BucketRules {
     pub prefer_style_as_key: bool,
     /// `max-age` of answers.
     pub max_age: Duration,
+    /// Formats that nobody names are left to what the client takes, as with `format/auto`.
+    pub auto_format: bool,
 }
 
 /// Everything that delivery needs, shared by all connections.
@@ -41,6 +43,8 @@ pub struct Delivery {
     pub keys: KeyRing,
     /// By bucket name.
     pub rules: HashMap<String, BucketRules>,
+    /// `max-age` of answers that a better format will replace.
+    pub interim_max_age: Duration,
 }
 
 /// What a URL asks for.
@@ -130,9 +134,15 @@ impl Delivery {
 
     /// `Cache-Control` of a bucket's answers.
     pub fn cache_control(&self, bucket: &str) -> String {
+        let max_age = self.rules.get(bucket).map(|rules| rules.max_age).unwrap_or_default();
+        self.cache_control_within(bucket, max_age)
+    }
+
+    /// `Cache-Control` of answers that are to be asked for again before the bucket's others.
+    pub(super) fn cache_control_within(&self, bucket: &str, most: Duration) -> String {
         let rules = self.rules.get(bucket).cloned().unwrap_or_default();
         let visibility = if rules.private { "private" } else { "public" };
-        format!("{visibility}, max-age={}", rules.max_age.as_secs())
+        format!("{visibility}, max-age={}", rules.max_age.min(most).as_secs())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::output::FormatChoice;
 use super::scan::{self, Cursor};
 use super::{Fop, ImageMogr2, ImageSlim, ImageView, ImageView2, ParseError, RoundPic, SaveAs, Watermark};
 
@@ -86,6 +87,18 @@ impl Fop {
     /// Whether its result is JSON about the picture instead of a picture.
     pub const fn is_metadata(&self) -> bool {
         matches!(self, Self::ImageInfo | Self::Exif | Self::ImageAve)
+    }
+
+    /// The format that it names; rounded corners need one with alpha, and `imageslim` keeps the picture's own.
+    pub(super) const fn format(&self) -> Option<FormatChoice> {
+        match self {
+            Self::ImageView2(view) => view.output.format,
+            Self::ImageView(view) => view.output.format,
+            Self::ImageMogr2(mogr) => mogr.output.format,
+            Self::Watermark(mark) => mark.format,
+            Self::ImageSlim(_) => Some(FormatChoice::Source),
+            _ => None,
+        }
     }
 
     /// Whether it asks for the source in place of a failure.

@@ -33,6 +33,7 @@ pub use image_mogr2::ImageMogr2;
 pub use image_slim::ImageSlim;
 pub use image_view::ImageView;
 pub use image_view2::ImageView2;
+use output::FormatChoice;
 pub use query::Query;
 pub use round_pic::RoundPic;
 pub use saveas::SaveAs;
@@ -113,6 +114,11 @@ impl Plan {
             _ => None,
         });
         marks.flat_map(Watermark::images)
+    }
+
+    /// The format that the last fop that names one asks for.
+    pub fn format(&self) -> Option<FormatChoice> {
+        self.fops.iter().rev().find_map(Fop::format)
     }
 
     /// Whether any fop asks for the source in place of a failure (`ignore-error/1`).

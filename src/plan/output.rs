@@ -48,8 +48,19 @@ impl OutputFormat {
 pub enum FormatChoice {
     /// `format/copy`, also the default: the source's own format.
     Source,
+    /// `format/auto`, this server's own: the best of those that the client says it takes ([`Accepts`]), else the source's own.
+    Auto,
     /// A named format.
     Named(OutputFormat),
+}
+
+/// What a client takes besides the formats that all do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Accepts {
+    /// AVIF.
+    pub avif: bool,
+    /// WebP.
+    pub webp: bool,
 }
 
 impl FormatChoice {
@@ -58,6 +69,7 @@ impl FormatChoice {
         let value = cursor.value("format", FORMATS)?;
         match value {
             "copy" => return Ok(Self::Source),
+            "auto" => return Ok(Self::Auto),
             "jpeg" => return Ok(Self::Named(OutputFormat::Jpeg)),
             _ => {}
         }
@@ -73,14 +85,15 @@ impl FormatChoice {
 
 /// The values of `format/…`.
 #[cfg(feature = "avif")]
-const FORMATS: &str = "one of jpg, jpeg, png, gif, webp, bmp, tiff, avif, copy";
+const FORMATS: &str = "one of jpg, jpeg, png, gif, webp, bmp, tiff, avif, auto, copy";
 #[cfg(not(feature = "avif"))]
-const FORMATS: &str = "one of jpg, jpeg, png, gif, webp, bmp, tiff, copy";
+const FORMATS: &str = "one of jpg, jpeg, png, gif, webp, bmp, tiff, auto, copy";
 
 impl fmt::Display for FormatChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Source => "copy",
+            Self::Auto => "auto",
             Self::Named(format) => format.name(),
         })
     }

@@ -83,7 +83,7 @@ impl Transformer {
         };
         let program = |plan: &Plan| {
             let pictures = plan.images().map(picture).collect::<Result<Vec<Bytes>, Error>>()?;
-            Ok(Arc::new((self.program(plan, source, &pictures)?, pictures)))
+            Ok(Arc::new((self.program(plan, source, &pictures, self.config.rendering)?, pictures)))
         };
         plans.iter().map(program).collect()
     }

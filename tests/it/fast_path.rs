@@ -267,7 +267,8 @@ fn what_is_decoded_in_part_is_close_to_the_definition() {
         let request = requests(source.size).new_tree(&mut runner).unwrap().current();
         let file = source.file();
         let decoded = planes(&frame(&file));
-        let all = SPEEDS.map(|speed| measured(&file, &decoded, &request, Rendering { light, speed }));
+        let all =
+            SPEEDS.map(|speed| measured(&file, &decoded, &request, Rendering { light, speed, ..Rendering::default() }));
         for ((way, distances), speed) in all.iter().zip(SPEEDS) {
             for (index, is) in distances.iter().enumerate() {
                 let what = format!("plane {index}, {light:?}, {speed:?}, {source:?}, {request:?}");
@@ -296,7 +297,8 @@ fn four_blocks_side_by_side_are_decoded_in_part() {
         for (light, quarter_turns) in LIGHTS.into_iter().zip([0, 1, 2]) {
             let request = Request { fops: fops.to_owned(), quarter_turns, output: Output::Png };
             for speed in SPEEDS {
-                let (way, distances) = measured(&file, &decoded, &request, Rendering { light, speed });
+                let (way, distances) =
+                    measured(&file, &decoded, &request, Rendering { light, speed, ..Rendering::default() });
                 assert_eq!(way, Way::Planes(speed), "{fops}");
                 for (index, is) in distances.iter().enumerate() {
                     check(

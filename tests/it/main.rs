@@ -25,6 +25,8 @@ mod media;
 #[cfg(all(target_os = "linux", target_env = "gnu", feature = "native"))]
 mod memory;
 mod mutations;
+#[cfg(feature = "avif")]
+mod negotiation;
 mod overload;
 mod photos;
 mod profiles;

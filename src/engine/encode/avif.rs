@@ -24,6 +24,9 @@ const SPEED_SMALL: c_int = 5;
 /// 0.06 s, which is 1.5 s for the largest result that the default limits allow.
 const SPEEDS_BY_PIXELS: [(u64, c_int); 2] = [(1_000_000, 8), (4_000_000, 9)];
 
+/// The same where nobody waits.
+const PATIENT_SPEEDS_BY_PIXELS: [(u64, c_int); 2] = [(1_000_000, SPEED_FAST), (4_000_000, 8)];
+
 /// libaom's own options. Together they save 1 to 4 % of the bytes at equal SSIMULACRA2 and cost no time; libavif
 /// already tunes for SSIM, without which 5 to 11 % more bytes are needed.
 const OPTIONS: [(&CStr, &CStr); 2] = [(c"enable-qm", c"1"), (c"deltaq-mode", c"3")];
@@ -52,11 +55,11 @@ fn quality(quality: u8) -> c_int {
 
 /// The speed for a picture of so many pixels.
 fn speed(pixels: u64, effort: Effort) -> c_int {
-    let wanted = match effort {
-        Effort::Fast => SPEED_FAST,
-        Effort::Small => SPEED_SMALL,
+    let (wanted, speeds) = match effort {
+        Effort::Fast => (SPEED_FAST, SPEEDS_BY_PIXELS),
+        Effort::Small => (SPEED_SMALL, PATIENT_SPEEDS_BY_PIXELS),
     };
-    let needed = SPEEDS_BY_PIXELS.iter().rev().find(|(over, _)| pixels > *over).map_or(0, |(_, speed)| *speed);
+    let needed = speeds.iter().rev().find(|(over, _)| pixels > *over).map_or(0, |(_, speed)| *speed);
     wanted.max(needed)
 }
 

@@ -73,7 +73,7 @@ pub struct Settings {
 pub enum Effort {
     /// Interactive requests.
     Fast,
-    /// `imageslim`: progressive JPEG, the best PNG compression, a slower WebP and AVIF search.
+    /// `imageslim`, and what nobody waits for: progressive JPEG, the best PNG compression, a slower WebP and AVIF search.
     Small,
 }
 
