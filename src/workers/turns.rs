@@ -123,9 +123,14 @@ impl Turns {
     fn release(self: &Arc<Self>, held: Duration) {
         let mut state = self.state();
         state.hold = Some(state.hold.map_or(held, |mean| (mean * 7 + held) / 8));
-        while let Some(caller) = state.next() {
+        let now = Instant::now();
+        while let Some((deadline, caller)) = state.next() {
+            // Begun too late it would be given up half done, and so would be the next, and no one would be served.
+            if state.hold.is_some_and(|hold| now + hold > deadline) {
+                continue;
+            }
             // A caller that is gone hands the place back, as a mere value: dropping it would come here again.
-            match caller.send(Turn::new(self, Instant::now())) {
+            match caller.send(Turn::new(self, now)) {
                 Ok(()) => return,
                 Err(mut turn) => turn.turns = None,
             }
@@ -182,13 +187,14 @@ impl State {
         ticket
     }
 
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+    /// Whoever is next, with its deadline.
+    fn next(&mut self) -> Option<(Instant, oneshot::Sender<Turn>)> {
         let first = |waiting: &Waiting| waiting.callers.first_key_value().map(|(ticket, _)| *ticket);
         let (&lane, waiting) = self.lanes.iter_mut().min_by_key(|(_, waiting)| (waiting.served, first(waiting)))?;
         self.served = waiting.served;
         waiting.served += 1;
         let ticket = first(waiting)?;
-        self.remove(lane, ticket)
+        Some((ticket.0, self.remove(lane, ticket)?))
     }
 
     fn remove(&mut self, lane: Lane, ticket: Ticket) -> Option<oneshot::Sender<Turn>> {
@@ -351,6 +357,17 @@ mod tests {
         drop(place);
         drop(queue);
         assert_eq!(turns.state().taken, 0);
+    }
+
+    #[tokio::test]
+    async fn who_cannot_be_done_in_time_any_more_is_passed_over() {
+        let turns = Turns::new(1, 10);
+        let place = first(&turns).await;
+        let mut queue = Queue::of(&turns, &[("late", asker(1, 20)), ("in time", asker(1, 1000))]);
+        turns.release(Duration::from_secs(300));
+        let answered = queue.answered();
+        assert!(matches!(answered.as_slice(), [("late", Err(Error::Busy)), ("in time", Ok(_))]), "{answered:?}");
+        std::mem::forget(place);
     }
 
     #[tokio::test]

@@ -124,13 +124,13 @@ def local_environment():
 class Mogr(Process):
     """`mogr serve` on free ports, with these configuration texts."""
 
-    def __init__(self, binary, folder, config, styles=""):
+    def __init__(self, binary, folder, config, styles="", env=None):
         folder = pathlib.Path(folder)
         (folder / "mogr.toml").write_text(f'data_dir = "{folder}/data"\n{config}', encoding="utf-8")
         (folder / "styles.toml").write_text(styles, encoding="utf-8")
         command = [binary, "serve", "--config", folder / "mogr.toml", "--styles", folder / "styles.toml"]
         command += ["--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]
-        super().__init__("mogr", command, folder / "mogr.log")
+        super().__init__("mogr", command, folder / "mogr.log", env)
 
     def __enter__(self):
         try:
