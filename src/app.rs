@@ -11,6 +11,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::sources::Freshness;
+use crate::cache::tier::{Folder, Tier};
 use crate::config::{BucketConfig, Config};
 use crate::http::dialect::qiniu::pfop::Pfops;
 use crate::http::dialect::qiniu::{self, Qiniu};
@@ -75,6 +77,8 @@ pub fn transformer(config: &Config) -> anyhow::Result<Transformer> {
     }
     let settings = transform::Config {
         cache_bytes: config.cache.memory_bytes,
+        cached_source_bytes: config.cache.source_memory_bytes,
+        freshness: config.buckets.iter().map(|(name, bucket)| (name.clone(), freshness(config, bucket))).collect(),
         source_bytes: config.limits.source_bytes,
         picture_bytes: config.fetch.max_bytes,
         limits: config.limits.image.clone(),
@@ -85,6 +89,36 @@ pub fn transformer(config: &Config) -> anyhow::Result<Transformer> {
         deadline: config.limits.time,
     };
     Ok(Transformer::new(Arc::new(buckets), remote, settings))
+}
+
+/// Where results are kept behind those in memory.
+///
+/// # Errors
+/// Options that make no store. A folder that cannot be used is said in the log, and done without.
+fn tier(config: &Config) -> anyhow::Result<Option<Tier>> {
+    let Some(store) = &config.cache.store else { return Ok(None) };
+    if let Some(folder) = store.folder() {
+        let opened = Folder::open(folder, config.cache.store_bytes);
+        return Ok(opened
+            .inspect_err(|error| tracing::warn!(%error, "results are kept in memory only: cache.store cannot be used"))
+            .ok()
+            .map(Tier::in_folder));
+    }
+    let options = config.cache.options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
+    let objects = Objects::open_url(store.as_url(), &options, timeouts(config));
+    Ok(Some(Tier::in_objects(objects.map_err(|error| anyhow::anyhow!("cache.store at {store}: {error}"))?)))
+}
+
+/// How long what a bucket says is good. This machine's own folders are asked in microseconds.
+fn freshness(config: &Config, bucket: &BucketConfig) -> Freshness {
+    let is_local = matches!(bucket.url.as_url().scheme(), "file" | "memory");
+    let (fresh, while_revalidating) = if is_local { (1, 0) } else { (10, 10) };
+    Freshness {
+        fresh: bucket.fresh.or(config.cache.fresh).unwrap_or(Duration::from_secs(fresh)),
+        while_revalidating: config.cache.stale_while_revalidate.unwrap_or(Duration::from_secs(while_revalidating)),
+        if_error: config.cache.stale_if_error,
+        missing: config.cache.missing,
+    }
 }
 
 const fn timeouts(config: &Config) -> Timeouts {
@@ -136,7 +170,7 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
         auto_format: bucket.auto_format,
     };
     Ok(Delivery {
-        transformer: transformer(config)?,
+        transformer: transformer(config)?.with_tier(tier(config)?),
         styles: Arc::new(styles),
         keys: config.key_ring(),
         rules: config.buckets.iter().map(|(name, bucket)| (name.clone(), rules(bucket))).collect::<HashMap<_, _>>(),

@@ -8,11 +8,15 @@ mod fetches;
 mod set;
 pub mod upgrade;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
+use crate::cache::generations::Generations;
+use crate::cache::sources::{self, Freshness, Sources};
+use crate::cache::tier::{Kept, Tier};
 use crate::cache::{CacheKey, Memory, Origin, ResultCache, Weigh};
 use crate::engine::image::Header;
 use crate::engine::limits::Limits;
@@ -24,7 +28,7 @@ use crate::error::ErrorKind;
 use crate::plan::output::{Accepts, FormatChoice};
 use crate::plan::watermark::ImageRef;
 use crate::plan::{Fop, Plan};
-use crate::store::{self, Bucket, Buckets, Meta, Remote};
+use crate::store::{self, Bucket, Buckets, Meta, Remote, Watch};
 use crate::workers::{self, Asker, Lane, Workers};
 use fetches::Fetches;
 use upgrade::Upgrades;
@@ -34,6 +38,9 @@ const ENGINE_REVISION: &str = "4";
 
 /// Results whose searched quality is remembered: some 100 bytes each.
 const REMEMBERED_QUALITIES: u64 = 100_000;
+
+/// Results that are known to be none, with what was said then: some 300 bytes each.
+const REMEMBERED_REFUSALS: u64 = 20_000;
 
 /// Why a result could not be made.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -71,6 +78,16 @@ pub enum Error {
     /// A fault of the server.
     #[error("the server failed on this request")]
     Crashed,
+    /// What was read is another version than the result was named by: the source, which is at hand then, or a picture.
+    #[error("a source changed while it was read; try again")]
+    Changed(Option<Box<Source>>),
+}
+
+/// A source as it was read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    meta: Meta,
+    body: Bytes,
 }
 
 impl From<workers::Error> for Error {
@@ -90,7 +107,7 @@ impl Error {
             Self::Source(error) => error.kind(),
             Self::Picture { kind, .. } => *kind,
             Self::Engine(error) => error.kind(),
-            Self::Busy => ErrorKind::Busy,
+            Self::Busy | Self::Changed(_) => ErrorKind::Busy,
             Self::Deadline(_) => ErrorKind::Deadline,
             Self::Memory { .. } => ErrorKind::TooLarge,
             Self::Crashed => ErrorKind::Internal,
@@ -100,6 +117,13 @@ impl Error {
     /// Whether `ignore-error` answers with the source instead: whenever the fault lies in the request or its files.
     fn is_ignorable(&self) -> bool {
         !self.kind().is_transient() && !matches!(self, Self::Source(_))
+    }
+
+    /// Whether the same bytes and the same plan always fail so.
+    fn is_final(&self) -> bool {
+        let lies_in_the_source = matches!(self, Self::Engine(_) | Self::Source(store::Error::TooLarge { .. }));
+        let kinds = [ErrorKind::BadImage, ErrorKind::TooLarge, ErrorKind::Invalid, ErrorKind::Unsupported];
+        lies_in_the_source && kinds.contains(&self.kind())
     }
 }
 
@@ -127,6 +151,8 @@ pub struct Rendered {
     pub media_type: String,
     /// What making them took.
     pub timings: Timings,
+    /// Whether they were made before, and lay in the store behind the cache.
+    pub is_stored: bool,
 }
 
 impl Weigh for Rendered {
@@ -141,18 +167,24 @@ pub struct Identity {
     bucket: Arc<Bucket>,
     key: String,
     plan: Plan,
-    cache_key: CacheKey,
-    /// The source's length, where its store tells.
-    source_bytes: Option<u64>,
+    canonical: String,
+    /// The source as it was known.
+    meta: Meta,
+    /// Versions of the plan's pictures.
+    pictures: Vec<String>,
     rendering: Rendering,
-    /// When the source was last modified, where its store tells.
-    pub modified: Option<SystemTime>,
+    cache_key: CacheKey,
 }
 
 impl Identity {
     /// The result's entity tag, without quotes: the same for the same source version and canonical plan.
     pub fn etag(&self) -> String {
         self.cache_key.short()
+    }
+
+    /// When the source was last modified, where its store tells.
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.meta.modified
     }
 }
 
@@ -184,6 +216,10 @@ impl Wish {
 pub struct Config {
     /// Bytes of results kept in memory.
     pub cache_bytes: u64,
+    /// Bytes of sources kept in memory, of those that are not on this machine.
+    pub cached_source_bytes: u64,
+    /// How long what buckets say is good, by name; others are asked each time.
+    pub freshness: HashMap<String, Freshness>,
     /// Most bytes of a source.
     pub source_bytes: u64,
     /// Most bytes of a watermark's picture.
@@ -207,6 +243,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             cache_bytes: 256 << 20,
+            cached_source_bytes: 64 << 20,
+            freshness: HashMap::new(),
             source_bytes: 64 << 20,
             picture_bytes: 64 << 20,
             limits: Limits::default(),
@@ -224,7 +262,12 @@ impl Default for Config {
 pub struct Transformer {
     buckets: Arc<Buckets>,
     remote: Remote,
+    sources: Sources,
     cache: ResultCache<Rendered>,
+    /// Where results lie that left the cache, or that other nodes made.
+    tier: Option<Tier>,
+    /// What is known to fail, so that neither is fetched nor decoded what cannot become a picture.
+    refusals: Memory<Arc<Error>>,
     /// Qualities that were found by searching for a score, so that a result that left the cache is made without.
     qualities: Memory<u8>,
     workers: Workers,
@@ -236,25 +279,44 @@ pub struct Transformer {
 impl Transformer {
     /// A transformer over `buckets` that fetches pictures named by URL with `remote`.
     pub fn new(buckets: Arc<Buckets>, remote: Remote, config: Config) -> Self {
-        let cache = ResultCache::new(config.cache_bytes);
+        let settings = sources::Settings {
+            memory_bytes: config.cached_source_bytes,
+            source_bytes: config.source_bytes,
+            buckets: config.freshness.clone(),
+        };
+        let sources = Sources::new(settings, Generations::default());
+        let watch: Arc<dyn Watch> = Arc::new(sources.clone());
+        buckets.watch(&watch);
         let fetched_bytes = config.memory_bytes / 4;
-        let workers = Workers::new(workers::Settings {
+        let workers = workers::Settings {
             threads: config.workers,
             queue: config.queue,
             memory_bytes: config.memory_bytes - fetched_bytes,
-        });
-        let fetches = Arc::new(Fetches::new(fetched_bytes));
-        let qualities = Memory::new(REMEMBERED_QUALITIES);
+        };
         Self {
             buckets,
             remote,
-            cache,
-            qualities,
-            workers,
-            fetches,
+            sources,
+            cache: ResultCache::new(config.cache_bytes),
+            tier: None,
+            refusals: Memory::new(REMEMBERED_REFUSALS),
+            qualities: Memory::new(REMEMBERED_QUALITIES),
+            workers: Workers::new(workers),
+            fetches: Arc::new(Fetches::new(fetched_bytes)),
             upgrades: Upgrades::new(),
             config: Arc::new(config),
         }
+    }
+
+    /// The same, with results also in `tier`.
+    #[must_use]
+    pub fn with_tier(self, tier: Option<Tier>) -> Self {
+        Self { tier, ..self }
+    }
+
+    /// What is known of sources.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The buckets it reads from.
@@ -276,24 +338,32 @@ impl Transformer {
     }
 
     async fn identify_for(&self, bucket: &Arc<Bucket>, key: &str, plan: Plan, wish: Wish) -> Result<Identity, Error> {
-        let source = async { bucket.head(key).await.map_err(Error::Source) };
+        let source = async { self.sources.meta(bucket, key).await.map_err(Error::Source) };
         let (meta, pictures) = futures::future::join(source, self.picture_versions(bucket, &plan)).await;
-        let meta = meta?;
-        let canonical = plan.to_string();
+        let (meta, canonical) = (meta?, plan.to_string());
         let Wish { accepts, auto_format, patient } = wish;
-        let rendering = Rendering { accepts, auto_format, patient, ..self.config.rendering };
-        let described = format!("{rendering:?}");
-        let mut parts = vec![ENGINE_REVISION, &described, bucket.name(), key, &meta.version, &canonical];
-        parts.extend(pictures.iter().map(String::as_str));
-        Ok(Identity {
+        let mut identity = Identity {
             bucket: Arc::clone(bucket),
             key: key.to_owned(),
-            cache_key: CacheKey::of(&parts),
             plan,
-            source_bytes: meta.bytes,
-            rendering,
-            modified: meta.modified,
-        })
+            canonical,
+            meta,
+            pictures,
+            rendering: Rendering { accepts, auto_format, patient, ..self.config.rendering },
+            cache_key: CacheKey::of(&[]),
+        };
+        self.name(&mut identity);
+        Ok(identity)
+    }
+
+    /// Names a result by everything that its bytes depend on, and by the last purge that concerns it.
+    fn name(&self, identity: &mut Identity) {
+        let Identity { bucket, key, canonical, meta, pictures, rendering, .. } = &*identity;
+        let rendering = format!("{rendering:?}");
+        let purge = self.sources.generations().of_result(bucket.name(), key, &meta.tags, canonical).to_string();
+        let mut parts = vec![ENGINE_REVISION, &rendering, &purge, bucket.name(), key, &meta.version, canonical];
+        parts.extend(pictures.iter().map(String::as_str));
+        identity.cache_key = CacheKey::of(&parts);
     }
 
     /// Somebody who asks now, and has as long as requests have.
@@ -301,16 +371,54 @@ impl Transformer {
         Asker { lane, deadline: Instant::now() + self.config.deadline }
     }
 
-    /// The result, from the cache or computed.
+    /// The result, from the cache or computed. Where the source turns out to be another version, the result is that one's,
+    /// and so is `identity` afterwards.
     ///
     /// # Errors
     /// Any [`Error`]; shared with everybody who waited for the same computation.
-    pub async fn render(&self, identity: &Identity, asker: Asker) -> Result<(Arc<Rendered>, Origin), Arc<Error>> {
+    pub async fn render(&self, identity: &mut Identity, asker: Asker) -> Result<(Arc<Rendered>, Origin), Arc<Error>> {
+        let result = self.render_version(identity, asker, None).await;
+        let Err(error) = &result else { return result };
+        let Error::Changed(source) = &**error else { return result };
+        let source = source.as_deref();
+        if let Some(Source { meta, .. }) = source {
+            identity.meta = meta.clone();
+        }
+        identity.pictures = self.picture_versions(&identity.bucket, &identity.plan).await;
+        self.name(identity);
+        self.render_version(identity, asker, source.map(|source| source.body.clone())).await
+    }
+
+    async fn render_version(
+        &self,
+        identity: &Identity,
+        asker: Asker,
+        source: Option<Bytes>,
+    ) -> Result<(Arc<Rendered>, Origin), Arc<Error>> {
         let compute = async {
-            let computed = tokio::time::timeout_at(asker.deadline.into(), self.compute(identity, asker)).await;
+            let compute = self.compute(identity, asker, source);
+            let computed = tokio::time::timeout_at(asker.deadline.into(), compute).await;
             computed.unwrap_or(Err(Error::Deadline(self.config.deadline)))
         };
-        self.cache.get_or_try_insert(identity.cache_key, compute).await
+        if !self.is_trusted() {
+            return compute.await.map(|made| (Arc::new(made), Origin::Miss)).map_err(Arc::new);
+        }
+        if let Some(refusal) = self.refusals.get(identity.cache_key).await {
+            return Err(refusal);
+        }
+        let result =
+            self.cache.get_or_try_insert(identity.cache_key, self.stored_or(identity.cache_key, compute)).await;
+        if let Err(error) = &result
+            && error.is_final()
+        {
+            self.refusals.put(identity.cache_key, Arc::clone(error)).await;
+        }
+        result
+    }
+
+    /// Whether what is kept may be answered with: not where a purge might not have been heard of.
+    fn is_trusted(&self) -> bool {
+        self.sources.generations().is_trusted(Instant::now())
     }
 
     /// The program that `plan` becomes over an object, without running it.
@@ -323,9 +431,9 @@ impl Transformer {
         self.program(plan, &source, &pictures, self.config.rendering)
     }
 
-    async fn explain_identity(&self, identity: &Identity) -> Result<Program, Error> {
-        let (_, source) = self.read(&identity.bucket, &identity.key).await?;
-        let pictures = self.pictures(&identity.bucket, &identity.plan).await?;
+    async fn program_of(&self, identity: &Identity) -> Result<Program, Error> {
+        let source = self.source_of(identity).await?;
+        let pictures = self.pictures_of(identity).await?;
         self.program(&identity.plan, &source, &pictures, identity.rendering)
     }
 
@@ -337,37 +445,76 @@ impl Transformer {
         bucket.read(key, self.config.source_bytes).await.map_err(Error::Source)
     }
 
-    async fn compute(&self, identity: &Identity, asker: Asker) -> Result<Rendered, Error> {
+    /// A result out of the store, or what `compute` comes to, which is stored.
+    async fn stored_or(
+        &self,
+        key: CacheKey,
+        compute: impl Future<Output = Result<Rendered, Error>>,
+    ) -> Result<Rendered, Error> {
+        let Some(tier) = &self.tier else { return compute.await };
+        if let Some(Kept { body, media_type }) = tier.get(key).await {
+            return Ok(Rendered { body, media_type, timings: Timings::default(), is_stored: true });
+        }
+        let made = compute.await?;
+        tier.put(key, Kept { body: made.body.clone(), media_type: made.media_type.clone() });
+        Ok(made)
+    }
+
+    /// Makes a result of `source`, or where that is not at hand, of what is read.
+    async fn compute(&self, identity: &Identity, asker: Asker, source: Option<Bytes>) -> Result<Rendered, Error> {
         let clock = Instant::now();
-        let pictures = self.pictures(&identity.bucket, &identity.plan).await;
+        let pictures = self.pictures_of(identity).await;
         // What is near is read when its turn has come; what is far may take long, and holds up nobody meanwhile.
-        let (source, _held) =
-            if identity.bucket.is_local() { (None, None) } else { self.fetch(identity, asker).await? };
+        let (source, _held) = match source {
+            None if !identity.bucket.is_local() => self.fetch(identity, asker).await?,
+            source => (source, None),
+        };
         let fetched = clock.elapsed();
         let _turn = self.workers.turn(asker).await?;
         let wait = clock.elapsed() - fetched;
-        // The source may have changed since it was identified. Then these are newer bytes under a name that nobody will
-        // ask for again, which harms no one.
         let source = match source {
             Some(source) => source,
-            None => self.read(&identity.bucket, &identity.key).await?.1,
+            None => self.source_of(identity).await?,
         };
         let so_far = Timings { fetch: clock.elapsed() - wait, wait, ..Timings::default() };
         let made = match pictures {
             Ok(pictures) => self.make(identity, &source, pictures, so_far).await,
             Err(error) => Err(error),
         };
+        // What changed is transient, so that the source is no answer to it.
         set::or_source(&identity.plan, made, &source, &identity.key)
     }
 
     /// Reads a source from afar, within the memory that there is for such. A store that tells no length may send as much as a
     /// source may have.
     async fn fetch(&self, identity: &Identity, asker: Asker) -> Result<(Option<Bytes>, Option<fetches::Held>), Error> {
-        let bytes = identity.source_bytes.unwrap_or(u64::MAX).min(self.config.source_bytes);
+        let bytes = identity.meta.bytes.unwrap_or(u64::MAX).min(self.config.source_bytes);
         let mut held = self.fetches.hold(identity.bucket.name(), bytes, asker.deadline).await?;
-        let (_, source) = self.read(&identity.bucket, &identity.key).await?;
+        let source = self.source_of(identity).await?;
         held.shrink(source.len() as u64);
         Ok((Some(source), Some(held)))
+    }
+
+    /// The bytes that a result is named by.
+    async fn source_of(&self, identity: &Identity) -> Result<Bytes, Error> {
+        let Identity { bucket, key, meta: named, .. } = identity;
+        let read = self.sources.read(bucket, key, &named.version, self.config.source_bytes).await;
+        let (meta, body) = read.map_err(Error::Source)?;
+        if meta.version == named.version {
+            return Ok(body);
+        }
+        if bucket.is_local() {
+            self.sources.forget(bucket.name(), key);
+        }
+        Err(Error::Changed(Some(Box::new(Source { meta, body }))))
+    }
+
+    /// The pictures that a result is named by.
+    async fn pictures_of(&self, identity: &Identity) -> Result<Vec<Bytes>, Error> {
+        let pictures = identity.plan.images().map(|reference| self.versioned_picture(&identity.bucket, reference));
+        let pictures = futures::future::try_join_all(pictures).await?;
+        let is_named = pictures.iter().zip(&identity.pictures).all(|((version, _), named)| version == named);
+        if is_named { Ok(pictures.into_iter().map(|(_, body)| body).collect()) } else { Err(Error::Changed(None)) }
     }
 
     async fn make(
@@ -415,20 +562,47 @@ impl Transformer {
     }
 
     async fn picture(&self, bucket: &Arc<Bucket>, reference: &ImageRef) -> Result<Bytes, Error> {
+        self.versioned_picture(bucket, reference).await.map(|(_, body)| body)
+    }
+
+    async fn versioned_picture(&self, bucket: &Arc<Bucket>, reference: &ImageRef) -> Result<(String, Bytes), Error> {
         let max_bytes = self.config.picture_bytes;
         let read = match self.locate(bucket, reference) {
-            Located::Object(bucket, key) => bucket.read(&key, max_bytes).await.map(|(_, body)| body),
-            Located::Url(url) => self.remote.fetch(&url, max_bytes).await,
+            Located::Object(bucket, key) => self.read_picture(&bucket, &key, max_bytes).await,
+            Located::Url(url) => self.remote.fetch(&url, max_bytes).await.map(|body| (String::new(), body)),
             Located::Nowhere(error) => Err(error),
         };
         read.map_err(|error| unusable(reference, error.kind(), &error))
+    }
+
+    async fn read_picture(
+        &self,
+        bucket: &Arc<Bucket>,
+        key: &str,
+        max_bytes: u64,
+    ) -> Result<(String, Bytes), store::Error> {
+        let known = self.sources.meta(bucket, key).await?;
+        let (meta, body) = self.sources.read(bucket, key, &known.version, max_bytes).await?;
+        if bucket.is_local() && meta.version != known.version {
+            self.sources.forget(bucket.name(), key);
+        }
+        Ok((self.picture_version(bucket, key, &meta), body))
+    }
+
+    /// Names a picture's bytes, and the last purge that concerns what is made with it.
+    fn picture_version(&self, bucket: &Bucket, key: &str, meta: &Meta) -> String {
+        let purge = self.sources.generations().of_result(bucket.name(), key, &meta.tags, "");
+        format!("{purge} {}", meta.version)
     }
 
     /// Versions of the pictures that are objects here, so that a changed logo changes the result's name. A picture
     /// behind a URL is known by its URL alone.
     async fn picture_versions(&self, bucket: &Arc<Bucket>, plan: &Plan) -> Vec<String> {
         let version = async |reference| match self.locate(bucket, reference) {
-            Located::Object(bucket, key) => bucket.head(&key).await.map_or_else(|_| String::new(), |meta| meta.version),
+            Located::Object(bucket, key) => {
+                let meta = self.sources.meta(&bucket, &key).await;
+                meta.map_or_else(|_| String::new(), |meta| self.picture_version(&bucket, &key, &meta))
+            }
             Located::Url(_) | Located::Nowhere(_) => String::new(),
         };
         futures::future::join_all(plan.images().map(version)).await
@@ -484,7 +658,7 @@ fn unusable(reference: &ImageRef, kind: ErrorKind, problem: &dyn std::fmt::Displ
 }
 
 fn rendered(output: Output, timings: Timings) -> Rendered {
-    Rendered { body: output.body, media_type: output.content.media_type().to_owned(), timings }
+    Rendered { body: output.body, media_type: output.content.media_type().to_owned(), timings, is_stored: false }
 }
 
 /// The media type of an object's bytes: what they are, else what the key's extension says.

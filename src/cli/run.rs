@@ -26,9 +26,9 @@ pub async fn run(input: &str, fops: &str, output: Option<&str>) -> anyhow::Resul
     }
     let (transformer, key) = if input == "-" { over_stdin().await? } else { over_file(Path::new(input))? };
     let bucket = transformer.buckets().named(DEFAULT_BUCKET)?;
-    let identity = transformer.identify(bucket, &key, plan).await?;
+    let mut identity = transformer.identify(bucket, &key, plan).await?;
     let asker = transformer.asker(Lane::default());
-    let (rendered, _) = transformer.render(&identity, asker).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let (rendered, _) = transformer.render(&mut identity, asker).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     let is_text = rendered.media_type == "application/json";
     write(output, &rendered.body, is_text)
 }

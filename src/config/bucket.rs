@@ -11,6 +11,7 @@ use url::Host;
 
 use crate::settings::mistake::Place;
 use crate::settings::section::{Placed, Section};
+use crate::settings::value::Span;
 use crate::settings::{Secret, StoreUrl};
 
 /// One bucket.
@@ -33,6 +34,8 @@ pub struct BucketConfig {
     pub auto_format: bool,
     /// How long clients may keep an answer; `None` is as long as `[cache]` says.
     pub max_age: Option<Duration>,
+    /// How long what the bucket says of an object is believed; `None` is as long as `[cache]` says.
+    pub fresh: Option<Duration>,
 }
 
 impl BucketConfig {
@@ -73,12 +76,13 @@ fn read(name: &str, mut section: Section<'_>, claims: &mut Claims) -> BucketConf
     let prefer_style_as_key = section.or("prefer_style_as_key", false);
     let auto_format = section.or("auto_format", false);
     let max_age = section.get("max_age");
+    let fresh = section.get("fresh").map(|Span(span)| span);
     if let Some(url) = &url {
         check_folder(url, &section);
     }
     section.finish();
     let url = url.map_or_else(StoreUrl::memory, |it| it.value);
-    BucketConfig { url, options, domains, private, protected, prefer_style_as_key, auto_format, max_age }
+    BucketConfig { url, options, domains, private, protected, prefer_style_as_key, auto_format, max_age, fresh }
 }
 
 /// The folder of a `file` URL must be there: a bucket that is misspelled would answer 404 to everything.
@@ -164,7 +168,7 @@ const USUAL_OPTIONS: [&str; 18] = [
     "connect_timeout",
 ];
 
-fn read_options(section: Section<'_>, url: Option<&StoreUrl>) -> BTreeMap<String, Secret> {
+pub(super) fn read_options(section: Section<'_>, url: Option<&StoreUrl>) -> BTreeMap<String, Secret> {
     let report = section.report();
     let mut options = BTreeMap::new();
     for (name, place, value) in section.texts::<Secret>() {

@@ -71,12 +71,27 @@ pub struct Config {
 pub struct CacheConfig {
     /// Bytes of results kept in memory. Default 256 MiB.
     pub memory_bytes: u64,
-    /// Second tier. Checked, and not used yet.
+    /// Where results are kept behind those in memory. Default nowhere.
     pub store: Option<StoreUrl>,
+    /// The store's own options, as a bucket has them.
+    pub options: BTreeMap<String, Secret>,
+    /// Most bytes in that store where it is a folder. Default 10 GiB.
+    pub store_bytes: u64,
     /// How long clients may keep an answer, unless the bucket says otherwise. Default 30 days.
     pub max_age: Duration,
     /// How long they may keep one that a better format will replace. Default 30 s.
     pub interim_max_age: Duration,
+    /// Bytes of sources kept in memory; those on this machine are not. Default 64 MiB.
+    pub source_memory_bytes: u64,
+    /// How long what a bucket says of an object is believed. Default 1 s for folders and memory, 10 s for others.
+    pub fresh: Option<Duration>,
+    /// How long after that it is used while it is being asked for again. Default none for folders and memory, 10 s for
+    /// others.
+    pub stale_while_revalidate: Option<Duration>,
+    /// How long it is used where the bucket does not answer. Default 1 h.
+    pub stale_if_error: Duration,
+    /// How long it is believed that there is no such object. Default 1 s.
+    pub missing: Duration,
 }
 
 /// `[limits]`
@@ -200,8 +215,15 @@ impl Default for CacheConfig {
         Self {
             memory_bytes: 256 << 20,
             store: None,
+            options: BTreeMap::new(),
+            store_bytes: 10 << 30,
             max_age: Duration::from_secs(30 * 24 * 3600),
             interim_max_age: Duration::from_secs(30),
+            source_memory_bytes: 64 << 20,
+            fresh: None,
+            stale_while_revalidate: None,
+            stale_if_error: Duration::from_secs(3600),
+            missing: Duration::from_secs(1),
         }
     }
 }

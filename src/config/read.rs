@@ -14,8 +14,8 @@ use crate::engine::program::Rendering;
 use crate::settings::document::Node;
 use crate::settings::mistake::{Place, Report};
 use crate::settings::section::{Placed, Section};
-use crate::settings::value::Bytes;
-use crate::settings::{Mistake, Secret};
+use crate::settings::value::{Bytes, Span};
+use crate::settings::{Mistake, Secret, StoreUrl};
 
 /// Everything that can be read of a document, with defaults for the rest, and every mistake. `validate` checks
 /// pipelines. A configuration with mistakes is fit for finding more of them, and not for use.
@@ -111,11 +111,23 @@ fn read_keys(root: &mut Section<'_>, references: &mut References) -> BTreeMap<St
 
 fn read_cache(mut section: Section<'_>) -> CacheConfig {
     let default = CacheConfig::default();
+    let store = section.placed::<StoreUrl>("store");
+    if let Some(store) = store.as_ref().filter(|store| matches!(store.value.as_url().scheme(), "http" | "https")) {
+        let hint = "write file:///…, s3://…, gs://… or az://…";
+        section.report().add(store.mistake("is a place that nothing can be stored in").with_hint(hint));
+    }
     let config = CacheConfig {
         memory_bytes: section.or("memory_bytes", Bytes(default.memory_bytes)).0,
-        store: section.get("store"),
+        options: bucket::read_options(section.section("options"), store.as_ref().map(|it| &it.value)),
+        store: store.map(|it| it.value),
+        store_bytes: section.or("store_bytes", Bytes(default.store_bytes)).0,
         max_age: section.or("max_age", default.max_age),
         interim_max_age: section.or("interim_max_age", default.interim_max_age),
+        source_memory_bytes: section.or("source_memory_bytes", Bytes(default.source_memory_bytes)).0,
+        fresh: section.get("fresh").map(|Span(span)| span),
+        stale_while_revalidate: section.get("stale_while_revalidate").map(|Span(span)| span),
+        stale_if_error: section.or("stale_if_error", Span(default.stale_if_error)).0,
+        missing: section.or("missing", Span(default.missing)).0,
     };
     section.finish();
     config

@@ -35,6 +35,7 @@ private = true
 protected = true
 prefer_style_as_key = true
 max_age = "1h"
+fresh = "0s"
 [buckets.photos.options]
 endpoint = "http://127.0.0.1:9000"
 secret_access_key = "hunter2"
@@ -47,7 +48,14 @@ domains = ["*"]
 [cache]
 memory_bytes = "64MiB"
 store   = "s3://cache:hunter2@results"
+store_bytes = "5GiB"
+options.region = "eu-central-1"
 max_age = "10m"
+source_memory_bytes = "1MiB"
+fresh = "5s"
+stale_while_revalidate = "0s"
+stale_if_error = "2h"
+missing = "3s"
 
 [limits]
 source_bytes = "1k"
@@ -100,9 +108,15 @@ fn every_key_is_read() {
     assert_eq!(photos.domains, ["img.example.com", "xn--wcsw84d.example.com", "192.0.2.1"]);
     assert_eq!((photos.private, photos.protected, photos.prefer_style_as_key), (true, true, true));
     assert_eq!(photos.max_age, Some(Duration::from_secs(3600)));
+    assert_eq!(photos.fresh, Some(Duration::ZERO));
     assert_eq!(photos.options().next(), Some(("allow_http", "true")));
     assert_eq!(photos.url.as_url().as_str(), "s3://photos/2024");
     assert_eq!((config.cache.memory_bytes, config.cache.max_age), (64 << 20, Duration::from_secs(600)));
+    assert_eq!(config.cache.source_memory_bytes, 1 << 20);
+    assert_eq!((config.cache.store_bytes, config.cache.options.len()), (5 << 30, 1));
+    assert_eq!((config.cache.fresh, config.cache.missing), (Some(Duration::from_secs(5)), Duration::from_secs(3)));
+    let stale = (config.cache.stale_while_revalidate, config.cache.stale_if_error);
+    assert_eq!(stale, (Some(Duration::ZERO), Duration::from_secs(7200)));
     let image = Limits {
         source_edge: 20_000,
         source_pixels: 150_000_000,

@@ -10,7 +10,7 @@ use super::{negotiation, raw, saveas};
 use crate::cache::Origin;
 use crate::plan::Plan;
 use crate::transform::upgrade::Choice;
-use crate::transform::{Identity, Rendered, Wish};
+use crate::transform::{Rendered, Wish};
 
 impl Delivery {
     /// Answers one request. Never fails: failures are answers too.
@@ -39,18 +39,24 @@ impl Delivery {
     async fn get<B>(&self, request: &Request<B>) -> Result<Response<Body>, Failure> {
         let target = self.target(request).await?;
         let Some(plan) = target.plan.clone() else {
-            return raw::answer(&target, request, self.cache_control(target.bucket.name())).await;
+            let cache_control = self.cache_control(target.bucket.name());
+            return raw::answer(self.transformer.sources(), &target, request, &cache_control).await;
         };
         if let Some(destination) = plan.saveas().cloned() {
             return saveas::answer(self, request, &target, &plan, &destination).await;
         }
-        let (identity, caching) = self.choose(request, &target, plan).await?;
+        let (mut choice, vary) = self.choose(request, &target, plan).await?;
+        let caching = self.caching(&target, &choice, vary);
         if let Some(response) = caching.precondition(request.headers()) {
             return Ok(response);
         }
         let asker = self.transformer.asker(lane(request));
-        let (rendered, origin) =
-            self.transformer.render(&identity, asker).await.map_err(|error| Failure::from(error.as_ref()))?;
+        let (rendered, origin) = self
+            .transformer
+            .render(&mut choice.identity, asker)
+            .await
+            .map_err(|error| Failure::from(error.as_ref()))?;
+        let caching = self.caching(&target, &choice, vary);
         let mut response = sliced(&rendered.body, request.headers(), &caching.validators);
         // A range that cannot be satisfied is answered with an error of its own type.
         if response.status().is_success() {
@@ -62,31 +68,29 @@ impl Delivery {
         Ok(response)
     }
 
-    /// The result for this client, whose format may be left to what the client takes, and how long it may be kept.
+    /// The result for this client, whose format may be left to what the client takes; and `Vary`.
     async fn choose<B>(
         &self,
         request: &Request<B>,
         target: &Target,
         plan: Plan,
-    ) -> Result<(Identity, Caching), Failure> {
-        let rules = self.rules.get(target.bucket.name());
-        let accepts = negotiation::accepts(request.headers());
-        let wish = Wish::of(&plan, accepts, rules.is_some_and(|rules| rules.auto_format));
+    ) -> Result<(Choice, Option<&'static str>), Failure> {
+        let auto_format = self.rules.get(target.bucket.name()).is_some_and(|rules| rules.auto_format);
+        let wish = Wish::of(&plan, negotiation::accepts(request.headers()), auto_format);
         let vary = wish.is_some().then_some("Accept");
-        let Choice { identity, is_interim } =
-            self.transformer.choose(&target.bucket, &target.key, plan, wish.unwrap_or_default()).await?;
-        let bucket = target.bucket.name();
-        let cache_control = if is_interim {
+        let wish = wish.unwrap_or_default();
+        Ok((self.transformer.choose(&target.bucket, &target.key, plan, wish).await?, vary))
+    }
+
+    fn caching(&self, target: &Target, choice: &Choice, vary: Option<&'static str>) -> Caching {
+        let (bucket, identity) = (target.bucket.name(), &choice.identity);
+        let cache_control = if choice.is_interim {
             self.cache_control_within(bucket, self.interim_max_age)
         } else {
             self.cache_control(bucket)
         };
-        let caching = Caching {
-            validators: Validators { etag: format!("\"{}\"", identity.etag()), modified: identity.modified },
-            cache_control,
-            vary,
-        };
-        Ok((identity, caching))
+        let validators = Validators { etag: format!("\"{}\"", identity.etag()), modified: identity.modified() };
+        Caching { validators, cache_control, vary }
     }
 }
 
@@ -117,10 +121,13 @@ fn sliced(body: &Bytes, request: &HeaderMap, validators: &Validators) -> Respons
     response
 }
 
-/// `Server-Timing`: the stages of a computation, or the hit that spared it. Durations are milliseconds.
+/// `Server-Timing`: the stages of a computation, or what spared it: the cache, or the store behind it. Durations are milliseconds.
 fn timing(rendered: &Rendered, origin: Origin) -> String {
     if origin == Origin::Hit {
         return "cache;desc=hit".to_owned();
+    }
+    if rendered.is_stored {
+        return "cache;desc=store".to_owned();
     }
     let timings = rendered.timings;
     let mut text = "cache;desc=miss".to_owned();

@@ -6,32 +6,64 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use super::conditional::{Selection, Validators, selection};
 use super::respond::{Body, Caching, Failure, full, set, streamed, unsatisfiable};
 use super::target::Target;
+use crate::cache::sources::Sources;
 use crate::engine::decode;
 use crate::engine::run::Content;
+use crate::error::ErrorKind;
 use crate::store::{self, Meta};
 
 /// Answers with the object itself.
 pub(super) async fn answer<B>(
+    sources: &Sources,
     target: &Target,
     request: &Request<B>,
-    cache_control: String,
+    cache_control: &str,
 ) -> Result<Response<Body>, Failure> {
-    let meta = target.bucket.head(&target.key).await?;
+    let mut meta = sources.meta(&target.bucket, &target.key).await?;
+    for _ in 0..MOST_CHANGES {
+        match answer_as(meta, sources, target, request, cache_control).await? {
+            Ok(response) => return Ok(response),
+            Err(changed) => meta = changed,
+        }
+        sources.forget(target.bucket.name(), &target.key);
+    }
+    Err(Failure::new(ErrorKind::Busy, &"the object changes while it is read; try again"))
+}
+
+/// How often an object may turn out to be another version than the one before.
+const MOST_CHANGES: usize = 3;
+
+/// Answers with the object as `meta` describes it, or tells what it turned out to be.
+async fn answer_as<B>(
+    meta: Meta,
+    sources: &Sources,
+    target: &Target,
+    request: &Request<B>,
+    cache_control: &str,
+) -> Result<Result<Response<Body>, Meta>, Failure> {
     let validators = Validators { etag: etag(&meta.version), modified: meta.modified };
-    let caching = Caching { validators, cache_control, vary: None };
+    let caching = Caching { validators, cache_control: cache_control.to_owned(), vary: None };
     if let Some(response) = caching.precondition(request.headers()) {
-        return Ok(response);
+        return Ok(Ok(response));
     }
     let range = match meta.bytes.map(|length| (length, selection(request.headers(), length, &caching.validators))) {
-        Some((length, Selection::Unsatisfiable)) => return Ok(unsatisfiable(length)),
+        Some((length, Selection::Unsatisfiable)) => return Ok(Ok(unsatisfiable(length))),
         Some((_, Selection::Part(range))) => Some(range),
         _ => None,
     };
     let media_type = media_type(target, &meta).await?;
     let body = if meta.bytes == Some(0) || request.method() == Method::HEAD {
         full(Bytes::new())
+    } else if let Some(bytes) = sources.at_hand(&target.bucket, &target.key, &meta.version) {
+        let whole = 0..bytes.len() as u64;
+        let part = range.clone().unwrap_or(whole);
+        full(bytes.slice(part.start as usize..part.end as usize))
     } else {
-        streamed(target.bucket.stream(&target.key, range.clone()).await?.1)
+        let (sent, stream) = target.bucket.stream(&target.key, range.clone()).await?;
+        if is_another(&sent, &meta) {
+            return Ok(Err(sent));
+        }
+        streamed(stream)
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -47,7 +79,12 @@ pub(super) async fn answer<B>(
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
     }
-    Ok(response)
+    Ok(Ok(response))
+}
+
+/// Whether what is sent is not what was known. Where nothing but a length is told, that has to do.
+fn is_another(sent: &Meta, known: &Meta) -> bool {
+    if sent.is_exact { sent.version != known.version } else { sent.bytes != known.bytes }
 }
 
 /// A store's version as a strong entity tag.

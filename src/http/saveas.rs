@@ -80,9 +80,9 @@ async fn result(
         let media_type = meta.content_type.unwrap_or_else(|| crate::transform::media_type_of(&body, &target.key));
         return Ok((body, media_type));
     };
-    let identity = delivery.transformer.identify(&target.bucket, &target.key, plan).await?;
+    let mut identity = delivery.transformer.identify(&target.bucket, &target.key, plan).await?;
     let asker = delivery.transformer.asker(lane);
-    let rendered = delivery.transformer.render(&identity, asker).await;
+    let rendered = delivery.transformer.render(&mut identity, asker).await;
     let (rendered, _) = rendered.map_err(|error| Failure::from(error.as_ref()))?;
     Ok((rendered.body.clone(), rendered.media_type.clone()))
 }

@@ -73,7 +73,8 @@ impl Delivery {
         let named = styles.resolve(bucket.name(), &path);
         let protected = self.is_protected(bucket.name());
         let prefers_key = styles.prefers_key(bucket.name()).unwrap_or(rules.prefer_style_as_key);
-        let key_first = named.style.is_some() && prefers_key && bucket.head(&path).await.is_ok();
+        let key_first =
+            named.style.is_some() && prefers_key && self.transformer.sources().meta(&bucket, &path).await.is_ok();
         let (key, style) = match named.style {
             Some((_, pipeline)) if !key_first => (named.key.to_owned(), Some(pipeline)),
             _ => (path.clone(), None),

@@ -183,6 +183,19 @@ impl Setting for Duration {
     }
 }
 
+/// A duration that may be 0, written `"0s"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl Setting for Span {
+    fn read(node: &Node) -> Result<Self, Refusal> {
+        match text_of(node).and_then(parse_duration) {
+            Some(Duration::ZERO) => Ok(Self(Duration::ZERO)),
+            _ => Duration::read(node).map(Self),
+        }
+    }
+}
+
 /// `"30s"`, `"10m"`, `"24h"`, `"30d"`, `"500ms"` as a duration; `None` for anything else.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];

@@ -19,11 +19,14 @@ pub mod spool;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures::Stream;
+use sha2::{Digest, Sha256};
 
 use crate::error::ErrorKind;
 use objects::Objects;
@@ -125,12 +128,54 @@ impl Error {
 pub struct Meta {
     /// Changes whenever the bytes change: the store's entity tag, else modification time and size.
     pub version: String,
+    /// Whether it is sure to change. Some origins tell nothing but a length; then only the bytes know better.
+    pub is_exact: bool,
     /// Length in bytes, where the store tells.
     pub bytes: Option<u64>,
     /// Last modification, where the store tells.
     pub modified: Option<SystemTime>,
     /// Stored content type, where there is one.
     pub content_type: Option<String>,
+    /// What it can be purged by: `Cache-Tag` of an origin, or of a store's metadata.
+    pub tags: Vec<String>,
+}
+
+impl Meta {
+    /// The same with a version that is sure to change with `body`.
+    fn exact_for(mut self, body: &[u8]) -> Self {
+        if !self.is_exact {
+            self.version = format!("sha256 {}", URL_SAFE_NO_PAD.encode(Sha256::digest(body)));
+            self.is_exact = true;
+        }
+        self
+    }
+}
+
+/// Most tags of an object, and most bytes of one; others are ignored.
+const MOST_TAGS: usize = 100;
+const MOST_TAG_BYTES: usize = 256;
+
+/// The tags of a `Cache-Tag` header.
+fn tags(header: Option<&str>) -> Vec<String> {
+    let tags = header.unwrap_or_default().split(',').map(str::trim);
+    tags.filter(|tag| !tag.is_empty() && tag.len() <= MOST_TAG_BYTES).take(MOST_TAGS).map(str::to_owned).collect()
+}
+
+/// Hears of what this process writes.
+pub trait Watch: std::fmt::Debug + Send + Sync {
+    /// An object was written or deleted, or may have been where that failed.
+    fn wrote(&self, bucket: &str, key: &str);
+}
+
+/// Tells of a write when it is over, however it ended.
+struct Writing<'a>(&'a Bucket, &'a str);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if let Some(watch) = self.0.watch.get() {
+            watch.wrote(&self.0.name, self.1);
+        }
+    }
 }
 
 /// An object's bytes as they arrive.
@@ -157,6 +202,7 @@ pub struct Bucket {
     name: String,
     backend: Backend,
     timeouts: Timeouts,
+    watch: OnceLock<Arc<dyn Watch>>,
 }
 
 #[derive(Debug)]
@@ -168,12 +214,12 @@ enum Backend {
 impl Bucket {
     /// A bucket over an object store.
     pub fn over_objects(name: &str, objects: Objects, timeouts: Timeouts) -> Self {
-        Self { name: name.to_owned(), backend: Backend::Objects(objects), timeouts }
+        Self { name: name.to_owned(), backend: Backend::Objects(objects), timeouts, watch: OnceLock::new() }
     }
 
     /// A bucket whose objects are fetched from an HTTP origin.
     pub fn over_origin(name: &str, origin: Origin, timeouts: Timeouts) -> Self {
-        Self { name: name.to_owned(), backend: Backend::Origin(origin), timeouts }
+        Self { name: name.to_owned(), backend: Backend::Origin(origin), timeouts, watch: OnceLock::new() }
     }
 
     /// Its name.
@@ -211,7 +257,27 @@ impl Bucket {
                 Backend::Origin(origin) => {
                     let (meta, stream) = origin.open(&self.name, key, None).await?;
                     let body = collect(stream, meta.bytes, max_bytes).await?;
-                    Ok((meta, body))
+                    Ok((meta.exact_for(&body), body))
+                }
+            }
+        };
+        self.in_time(read).await
+    }
+
+    /// The object whole, unless it is still the one that `known` describes: then nothing, which costs a question only.
+    ///
+    /// # Errors
+    /// As for [`Bucket::read`].
+    pub async fn read_unless(&self, key: &str, known: &Meta, max_bytes: u64) -> Result<Option<(Meta, Bytes)>, Error> {
+        let read = async {
+            match &self.backend {
+                Backend::Objects(objects) => objects.read_unless(&self.name, key, &known.version, max_bytes).await,
+                Backend::Origin(origin) => {
+                    let Some((meta, stream)) = origin.open_unless(&self.name, key, known).await? else {
+                        return Ok(None);
+                    };
+                    let body = collect(stream, meta.bytes, max_bytes).await?;
+                    Ok(Some((meta.exact_for(&body), body)))
                 }
             }
         };
@@ -232,10 +298,16 @@ impl Bucket {
     /// # Errors
     /// [`Error::ReadOnly`] for HTTP origins, [`Error::Upstream`].
     pub async fn put(&self, key: &str, body: Bytes, content_type: &str) -> Result<(), Error> {
+        let _told = self.writing(key);
         match &self.backend {
             Backend::Objects(objects) => self.in_time(objects.put(&self.name, key, body, content_type)).await,
             Backend::Origin(_) => Err(Error::ReadOnly { bucket: self.name.clone(), action: "store objects" }),
         }
+    }
+
+    /// Held while `key` is written.
+    fn writing<'a>(&'a self, key: &'a str) -> Writing<'a> {
+        Writing(self, key)
     }
 
     async fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<(Meta, ByteStream), Error> {
@@ -330,6 +402,13 @@ impl Buckets {
             }
         }
         self.by_name.insert(bucket.name.clone(), Arc::new(bucket));
+    }
+
+    /// From now on `watch` hears of what is written to any of the buckets. One watch is enough: the first stays.
+    pub fn watch(&self, watch: &Arc<dyn Watch>) {
+        for bucket in self.by_name.values() {
+            let _first = bucket.watch.set(Arc::clone(watch));
+        }
     }
 
     /// The bucket of that name.

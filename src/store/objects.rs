@@ -3,6 +3,7 @@
 //! Keys below `.mogr/` are this server's own: no request reads, writes or lists them.
 
 mod manage;
+mod own;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,7 +19,7 @@ use object_store::{
 };
 use url::Url;
 
-use super::{ByteStream, Error, Meta, Timeouts, collect};
+use super::{ByteStream, Error, Meta, Timeouts, collect, tags};
 pub(super) use manage::Found;
 
 /// Where this server keeps what it knows of a bucket's objects.
@@ -102,6 +103,34 @@ impl Objects {
     /// An object whole, if it has at most `max_bytes`.
     pub(super) async fn read(&self, bucket: &str, key: &str, max_bytes: u64) -> Result<(Meta, Bytes), Error> {
         let result = self.get(bucket, key, GetOptions::default()).await?;
+        Self::whole(bucket, key, result, max_bytes).await
+    }
+
+    /// The same, unless it still has that version.
+    pub(super) async fn read_unless(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: &str,
+        max_bytes: u64,
+    ) -> Result<Option<(Meta, Bytes)>, Error> {
+        if !version.contains('"') {
+            // It is no entity tag: stores compare no others.
+            if self.head(bucket, key).await?.version == version {
+                return Ok(None);
+            }
+            return self.read(bucket, key, max_bytes).await.map(Some);
+        }
+        let path = self.path(bucket, key)?;
+        let options = GetOptions { if_none_match: Some(version.to_owned()), ..GetOptions::default() };
+        match self.store.get_opts(&path, options).await {
+            Err(object_store::Error::NotModified { .. }) => Ok(None),
+            Err(error) => Err(translate(bucket, key, &error)),
+            Ok(result) => Self::whole(bucket, key, result, max_bytes).await.map(Some),
+        }
+    }
+
+    async fn whole(bucket: &str, key: &str, result: GetResult, max_bytes: u64) -> Result<(Meta, Bytes), Error> {
         let (meta, bytes) = (meta(&result), result.meta.size);
         if bytes > max_bytes {
             return Err(Error::TooLarge { bytes, limit: max_bytes });
@@ -213,8 +242,15 @@ fn meta(result: &GetResult) -> Meta {
         .clone()
         .or_else(|| object.e_tag.clone())
         .unwrap_or_else(|| format!("{}-{}", object.last_modified.timestamp_micros(), object.size));
-    let content_type = result.attributes.get(&Attribute::ContentType).map(|value| value.as_ref().to_owned());
-    Meta { version, bytes: Some(object.size), modified: Some(modified), content_type }
+    let attribute = |name| result.attributes.get(&name).map(AsRef::as_ref);
+    Meta {
+        version,
+        is_exact: true,
+        bytes: Some(object.size),
+        modified: Some(modified),
+        content_type: attribute(Attribute::ContentType).map(str::to_owned),
+        tags: tags(attribute(Attribute::Metadata("cache-tag".into()))),
+    }
 }
 
 /// The store's failure in this layer's words. Addresses and paths of the machine stay in the log.

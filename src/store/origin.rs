@@ -16,7 +16,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use super::guard::AddressGuard;
-use super::{ByteStream, Error, Meta, Timeouts, collect};
+use super::{ByteStream, Error, Meta, Timeouts, collect, tags};
 
 const MAX_REDIRECTS: usize = 5;
 
@@ -158,6 +158,22 @@ impl Origin {
         })
     }
 
+    /// An object's bytes, unless it is still the one that `known` describes.
+    pub(super) async fn open_unless(
+        &self,
+        bucket: &str,
+        key: &str,
+        known: &Meta,
+    ) -> Result<Option<(Meta, ByteStream)>, Error> {
+        let url = self.url(bucket, key)?;
+        let response = self.remote.get(&url, reqwest::Method::GET, condition(known)).await?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        checked(bucket, key, &response)?;
+        Ok(Some((meta(&response), body_stream(response, format!("the origin of bucket {bucket:?}")))))
+    }
+
     /// The key's URL. Keys with dotted or empty segments name nothing: a URL could not carry them unchanged.
     fn url(&self, bucket: &str, key: &str) -> Result<Url, Error> {
         let missing = || Error::NotFound { bucket: bucket.to_owned(), key: key.to_owned() };
@@ -259,16 +275,30 @@ fn checked(bucket: &str, key: &str, response: &reqwest::Response) -> Result<(), 
     }
 }
 
+/// The header by which an origin tells whether an object is another one than `known`; none where it has told no validator.
+fn condition(known: &Meta) -> HeaderMap {
+    // An entity tag has quotes, and a date has none.
+    let name = if known.version.contains('"') { header::IF_NONE_MATCH } else { header::IF_MODIFIED_SINCE };
+    let is_validator = name == header::IF_NONE_MATCH || httpdate::parse_http_date(&known.version).is_ok();
+    let value = known.version.parse().ok().filter(|_| is_validator);
+    value.map(|value| (name, value)).into_iter().collect()
+}
+
 fn meta(response: &reqwest::Response) -> Meta {
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let range_total = text(header::CONTENT_RANGE).and_then(|range| range.rsplit('/').next()?.parse().ok());
     let bytes = range_total.or_else(|| text(header::CONTENT_LENGTH)?.parse().ok());
     let modified: Option<SystemTime> =
         text(header::LAST_MODIFIED).and_then(|date| httpdate::parse_http_date(&date).ok());
-    let version = text(header::ETAG)
-        .or_else(|| text(header::LAST_MODIFIED))
-        .unwrap_or_else(|| format!("size {}", bytes.unwrap_or_default()));
-    Meta { version, bytes, modified, content_type: text(header::CONTENT_TYPE) }
+    let validator = text(header::ETAG).or_else(|| text(header::LAST_MODIFIED));
+    Meta {
+        is_exact: validator.is_some(),
+        version: validator.unwrap_or_else(|| format!("size {}", bytes.unwrap_or_default())),
+        bytes,
+        modified,
+        content_type: text(header::CONTENT_TYPE),
+        tags: tags(text(header::HeaderName::from_static("cache-tag")).as_deref()),
+    }
 }
 
 fn body_stream(response: reqwest::Response, place: String) -> ByteStream {

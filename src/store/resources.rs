@@ -60,6 +60,7 @@ impl Bucket {
         mut facts: Facts,
         may_replace: bool,
     ) -> Result<(), Error> {
+        let _told = self.writing(key);
         let objects = self.objects("store objects")?;
         let place = (self.name.as_str(), key);
         facts.stamp = objects.put_stream(place, body, bytes, &facts.media_type, may_replace).await?;
@@ -88,6 +89,7 @@ impl Bucket {
     /// # Errors
     /// [`Error::NotFound`], [`Error::ReadOnly`], [`Error::Upstream`].
     pub async fn set_facts(&self, key: &str, mut facts: Facts) -> Result<(), Error> {
+        let _told = self.writing(key);
         let objects = self.objects("keep facts")?;
         let found = self.in_time(objects.find(&self.name, key)).await?;
         if found.meta.content_type.as_ref().is_some_and(|stored| *stored != facts.media_type) {
@@ -118,6 +120,7 @@ impl Bucket {
     /// # Errors
     /// [`Error::NotFound`], [`Error::ReadOnly`], [`Error::Upstream`].
     pub async fn delete(&self, key: &str) -> Result<(), Error> {
+        let _told = self.writing(key);
         let objects = self.objects("delete objects")?;
         self.in_time(objects.delete(&self.name, key)).await?;
         self.in_time(objects.write_note(&self.name, &Facts::note(key), None)).await
@@ -135,6 +138,7 @@ impl Bucket {
         may_replace: bool,
         now: SystemTime,
     ) -> Result<(), Error> {
+        let _told = target.writing(to);
         let into = target.objects("store objects")?;
         let stat = self.stat(key).await?;
         let facts = Facts { put_time: put_time(now), ..stat.facts };

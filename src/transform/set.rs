@@ -154,7 +154,7 @@ pub(super) fn or_source(
         Err(error) if plan.ignores_errors() && error.is_ignorable() => {
             tracing::info!(%error, "answering with the source");
             let media_type = media_type_of(source, name);
-            Ok(Rendered { body: source.clone(), media_type, timings: Timings::default() })
+            Ok(Rendered { body: source.clone(), media_type, timings: Timings::default(), is_stored: false })
         }
         result => result,
     }
@@ -193,8 +193,8 @@ mod tests {
         assert_eq!(set.len(), plans.len());
         for (plan, made) in plans.into_iter().zip(set) {
             let text = plan.to_string();
-            let identity = transformer.identify(&bucket, "logo.png", plan).await.expect("an object");
-            match (transformer.render(&identity, transformer.asker(Lane::default())).await, made) {
+            let mut identity = transformer.identify(&bucket, "logo.png", plan).await.expect("an object");
+            match (transformer.render(&mut identity, transformer.asker(Lane::default())).await, made) {
                 (Ok((alone, _)), Ok(made)) => {
                     assert!(alone.body == made.body && alone.media_type == made.media_type, "{text}");
                 }

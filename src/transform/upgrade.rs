@@ -77,7 +77,7 @@ impl Transformer {
             return Ok(Choice { identity: now, is_interim: false });
         }
         let better = self.identify_for(bucket, key, plan.clone(), Wish { patient: true, ..wish }).await?;
-        if self.cache.contains(better.cache_key) {
+        if self.is_kept(better.cache_key).await {
             return Ok(Choice { identity: better, is_interim: false });
         }
         let worth = self.worth(&better).await;
@@ -93,12 +93,23 @@ impl Transformer {
         Ok(Choice { identity, is_interim })
     }
 
+    /// Whether a result may be answered with at once. The store behind the cache is only asked before anything is known of it.
+    async fn is_kept(&self, key: CacheKey) -> bool {
+        if !self.is_trusted() {
+            return false;
+        }
+        if self.cache.contains(key) || self.tier.is_none() || self.upgrades.known.get(key).await.is_some() {
+            return self.cache.contains(key);
+        }
+        self.cache.get_or_try_insert(key, self.stored_or(key, async { Err(Error::Busy) })).await.is_ok()
+    }
+
     async fn worth(&self, better: &Identity) -> Worth {
         if let Some(worth) = self.upgrades.known.get(better.cache_key).await {
             return worth;
         }
         // What cannot be looked at fails at once, with its reason.
-        let Ok(program) = self.explain_identity(better).await else { return Worth::AtOnce };
+        let Ok(program) = self.program_of(better).await else { return Worth::AtOnce };
         let is_avif = matches!(&program.answer, Answer::Image(output) if output.format == OutputFormat::Avif);
         let worth = if is_avif && program.size.area() > AT_ONCE_PIXELS { Worth::Later } else { Worth::AtOnce };
         self.upgrades.known.put(better.cache_key, worth).await;
@@ -106,7 +117,7 @@ impl Transformer {
     }
 
     /// Begins to make `better`, unless that was begun before.
-    fn upgrade(&self, better: Identity) {
+    fn upgrade(&self, mut better: Identity) {
         let mut begun = self.upgrades.begun();
         if begun.len() >= MOST || !begun.insert(better.cache_key) {
             return;
@@ -115,7 +126,7 @@ impl Transformer {
         let transformer = self.clone();
         tokio::spawn(async move {
             let done = EndOnDrop { upgrades: transformer.upgrades.clone(), key: better.cache_key };
-            if let Err(error) = transformer.make_better(&better).await {
+            if let Err(error) = transformer.make_better(&mut better).await {
                 tracing::info!(%error, "no better format was made");
                 if !error.kind().is_transient() {
                     transformer.upgrades.known.put(better.cache_key, Worth::Never).await;
@@ -125,7 +136,7 @@ impl Transformer {
         });
     }
 
-    async fn make_better(&self, better: &Identity) -> Result<(), Arc<Error>> {
+    async fn make_better(&self, better: &mut Identity) -> Result<(), Arc<Error>> {
         let _turn = self.workers.job_turn().await.map_err(|error| Arc::new(error.into()))?;
         let asker = Asker { lane: LANE, deadline: Instant::now() + PATIENCE };
         self.render(better, asker).await.map(drop)

@@ -1,6 +1,9 @@
 //! The server as its users see it: every test starts a real one on a free port and talks HTTP to it, or runs the
 //! `mogr` command. By behaviour, one module each.
 
+mod cache_origin;
+mod cache_sources;
+mod cache_store;
 mod cancel;
 mod cards;
 mod cli;

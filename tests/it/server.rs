@@ -51,10 +51,21 @@ impl Server {
     }
 
     async fn start(folder: tempfile::TempDir) -> Self {
-        let config = Config::load(Some(&folder.path().join("mogr.toml")), []).unwrap();
+        let path = folder.path().join("mogr.toml");
+        // Most tests change files behind the server's back and want to see that; those of the cache say what they want.
+        let impatient = ["FRESH", "MISSING"].map(|name| (format!("MOGR_CACHE__{name}"), "0s".to_owned()));
+        let says = std::fs::read_to_string(&path).unwrap().contains("fresh =");
+        let config = Config::load(Some(&path), impatient.into_iter().filter(|_| !says)).unwrap();
         let running = app::start(&config, folder.path().join("styles.toml")).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { running, folder, client }
+    }
+
+    /// The next server over the same folder, when this one has stopped.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { running, folder, .. } = self;
+        running.stop().await;
+        Self::start(folder).await
     }
 
     /// The folder that holds the bucket's objects.

@@ -181,8 +181,8 @@ impl Qiniu {
     async fn fact_of_picture(&self, bucket: &Arc<Bucket>, key: &str, fop: &str) -> Option<Value> {
         let transformer = &self.delivery.transformer;
         let plan = crate::plan::Plan::parse(fop).ok()?;
-        let identity = transformer.identify(bucket, key, plan).await.ok()?;
-        let (rendered, _) = transformer.render(&identity, transformer.asker(Lane::default())).await.ok()?;
+        let mut identity = transformer.identify(bucket, key, plan).await.ok()?;
+        let (rendered, _) = transformer.render(&mut identity, transformer.asker(Lane::default())).await.ok()?;
         serde_json::from_slice(&rendered.body).ok()
     }
 }

@@ -1,5 +1,13 @@
-//! Finished results in memory, weighed in bytes; equal requests at the same time compute once. Beside them what was
-//! found out while making them.
+//! What is kept so that it need not be made, read or asked for again.
+//!
+//! Here: finished results in memory, weighed in bytes, where equal requests at the same time compute once, and what was
+//! found out while making them. [`sources`]: what is known of sources, and bytes of those that are far. [`generations`]:
+//! what makes all of it forgotten. [`tier`]: results in a store behind those in memory. [`flights`]: one piece of work at a time for each name.
+
+pub mod flights;
+pub mod generations;
+pub mod sources;
+pub mod tier;
 
 use std::sync::Arc;
 
@@ -23,9 +31,38 @@ impl CacheKey {
         Self(hash.finalize().into())
     }
 
+    /// All of it.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Its place in a store: two levels of folders, and then a name that has all of it.
+    pub fn path(&self) -> String {
+        let hex = format!("{:x}", Hex(&self.0));
+        format!("{}/{}/{hex}", &hex[..2], &hex[2..4])
+    }
+
+    /// The key whose name in a store that is.
+    pub fn of_hex(name: &str) -> Option<Self> {
+        let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+        let pairs = name.as_bytes().as_chunks::<2>();
+        let bytes = pairs.0.iter().map(|[high, low]| Some((digit(*high)? * 16 + digit(*low)?) as u8));
+        let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+        Some(Self(bytes.try_into().ok()?)).filter(|_| pairs.1.is_empty())
+    }
+
     /// 24 URL-safe characters of it (144 bits), as used in entity tags.
     pub fn short(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0[..18])
+    }
+}
+
+/// Bytes as hexadecimal digits.
+struct Hex<'a>(&'a [u8]);
+
+impl std::fmt::LowerHex for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -154,6 +191,18 @@ mod tests {
         assert_eq!(memory.get(key).await, None);
         memory.put(key, 71_u8).await;
         assert_eq!(memory.get(key).await, Some(71));
+    }
+
+    #[test]
+    fn keys_are_read_from_their_names() {
+        let key = CacheKey::of(&["a"]);
+        let path = key.path();
+        let name = path.rsplit('/').next().unwrap();
+        assert_eq!(path, format!("{}/{}/{name}", &name[..2], &name[2..4]));
+        assert_eq!(CacheKey::of_hex(name), Some(key));
+        for other in [&name[1..], &format!("{name}0"), &format!("{name}00"), &name.to_uppercase(), "", "猫"] {
+            assert_eq!(CacheKey::of_hex(other), None, "{other}");
+        }
     }
 
     #[test]
