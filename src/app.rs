@@ -16,10 +16,12 @@ use crate::cache::tier::{Folder, Tier};
 use crate::config::{BucketConfig, Config};
 use crate::http::dialect::qiniu::pfop::Pfops;
 use crate::http::dialect::qiniu::{self, Qiniu};
+use crate::http::purge::{self, Purging};
 use crate::http::target::{BucketRules, Delivery};
 use crate::http::{api, dialect, jobs as jobs_api, server};
 use crate::jobs::model::JobId;
 use crate::jobs::notify::Notifier;
+use crate::jobs::purges::Purges;
 use crate::jobs::queue::{self, Queue};
 use crate::jobs::work::{self, Work};
 use crate::jobs::worker::Worker;
@@ -215,6 +217,10 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
         let queue = open_queue(config).await?;
         tasks.extend(job_tasks(config, &queue, &state.transformer, &stop));
         let keys = Arc::new(config.key_ring());
+        let purges = open_purges(config, &queue, &state.transformer).await?;
+        tasks.push(tokio::spawn(purges.clone().run(stop.clone())));
+        let purging = Purging { delivery: Arc::clone(&state), purges, keys: Arc::clone(&keys) };
+        routes = routes.merge(purge::router(purging));
         routes = routes.merge(jobs_api::router(queue.clone(), Arc::clone(&keys)));
         pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
     }
@@ -252,9 +258,12 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
 pub async fn work(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
     let transformer = transformer(config)?;
     let queue = open_queue(config).await?;
+    let purges = open_purges(config, &queue, &transformer).await?;
+    let hears = tokio::spawn(purges.run(stop.clone()));
     for task in job_tasks(config, &queue, &transformer, &stop) {
         task.await?;
     }
+    hears.await?;
     queue.close().await;
     Ok(())
 }
@@ -267,6 +276,11 @@ async fn open_queue(config: &Config) -> anyhow::Result<Queue> {
         max_attempts: limit(config.jobs.max_attempts),
     };
     Ok(Queue::open(&config.database_url(), settings).await?)
+}
+
+/// What was purged is not used by this node's transformer, as long as [`Purges::run`] runs.
+async fn open_purges(config: &Config, queue: &Queue, transformer: &Transformer) -> anyhow::Result<Purges> {
+    Ok(Purges::open(queue, &config.database_url(), transformer.sources().generations().clone()).await?)
 }
 
 /// What runs jobs, tells their owners and forgets them after a while.

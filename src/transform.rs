@@ -153,6 +153,8 @@ pub struct Rendered {
     pub timings: Timings,
     /// Whether they were made before, and lay in the store behind the cache.
     pub is_stored: bool,
+    /// Whether they are the source, which stands in for what could not be made.
+    pub is_stand_in: bool,
 }
 
 impl Weigh for Rendered {
@@ -453,9 +455,13 @@ impl Transformer {
     ) -> Result<Rendered, Error> {
         let Some(tier) = &self.tier else { return compute.await };
         if let Some(Kept { body, media_type }) = tier.get(key).await {
-            return Ok(Rendered { body, media_type, timings: Timings::default(), is_stored: true });
+            return Ok(Rendered { body, media_type, timings: Timings::default(), is_stored: true, is_stand_in: false });
         }
         let made = compute.await?;
+        if made.is_stand_in {
+            // What failed may have been a picture that is not there today.
+            return Ok(made);
+        }
         tier.put(key, Kept { body: made.body.clone(), media_type: made.media_type.clone() });
         Ok(made)
     }
@@ -658,7 +664,13 @@ fn unusable(reference: &ImageRef, kind: ErrorKind, problem: &dyn std::fmt::Displ
 }
 
 fn rendered(output: Output, timings: Timings) -> Rendered {
-    Rendered { body: output.body, media_type: output.content.media_type().to_owned(), timings, is_stored: false }
+    Rendered {
+        body: output.body,
+        media_type: output.content.media_type().to_owned(),
+        timings,
+        is_stored: false,
+        is_stand_in: false,
+    }
 }
 
 /// The media type of an object's bytes: what they are, else what the key's extension says.

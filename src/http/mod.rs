@@ -6,6 +6,7 @@ pub mod delivery;
 pub mod dialect;
 pub mod jobs;
 mod negotiation;
+pub mod purge;
 pub mod raw;
 pub mod respond;
 pub mod saveas;

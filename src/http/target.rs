@@ -95,6 +95,26 @@ impl Delivery {
         Ok(Target { bucket, key, plan, attname: query.attname })
     }
 
+    /// What a URL may mean, whoever asks: the object that a style is applied to, and where such an object would be served
+    /// first, the one with the whole path for its key.
+    pub fn meanings(&self, uri: Uri) -> Result<Vec<Target>, Failure> {
+        let query = Query::parse(uri.query().unwrap_or_default())?;
+        let mut request = Request::new(());
+        *request.uri_mut() = uri;
+        let (bucket, path) = self.bucket_and_path(&request)?;
+        let styles = self.styles.current();
+        let named = styles.resolve(bucket.name(), &path);
+        let mut readings = vec![(path.clone(), None)];
+        if let Some((_, pipeline)) = named.style {
+            readings.push((named.key.to_owned(), Some(pipeline)));
+        }
+        let meaning = |(key, style): (String, Option<&str>)| {
+            let plan = plan_of(style, query.pipeline.as_deref())?;
+            Ok(Target { bucket: Arc::clone(&bucket), key, plan, attname: None })
+        };
+        readings.into_iter().map(meaning).collect()
+    }
+
     /// The bucket by host name, else by the path's first segment, and the rest of the path, decoded once.
     fn bucket_and_path<B>(&self, request: &Request<B>) -> Result<(Arc<Bucket>, String), Failure> {
         let path = decoded_path(request.uri())?;

@@ -13,7 +13,8 @@ use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Transaction};
 use super::queue::Error;
 
 /// The steps that lead from an empty database to the present one. Steps that were released are never changed.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_jobs.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_jobs.sql"), include_str!("../../migrations/0003_purges.sql")];
 
 /// Names the lock under which nodes that start at once migrate one after another.
 const MIGRATION_LOCK: i64 = 0x6d6f_6772;

@@ -8,6 +8,7 @@ mod database;
 pub mod destination;
 pub mod model;
 pub mod notify;
+pub mod purges;
 pub mod queue;
 pub mod task;
 pub mod work;

@@ -158,6 +158,11 @@ impl Queue {
         self.settings
     }
 
+    /// Where it is kept.
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// What happens from now on. A receiver that fell behind has to look for itself.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()

@@ -154,7 +154,8 @@ pub(super) fn or_source(
         Err(error) if plan.ignores_errors() && error.is_ignorable() => {
             tracing::info!(%error, "answering with the source");
             let media_type = media_type_of(source, name);
-            Ok(Rendered { body: source.clone(), media_type, timings: Timings::default(), is_stored: false })
+            let (body, timings) = (source.clone(), Timings::default());
+            Ok(Rendered { body, media_type, timings, is_stored: false, is_stand_in: true })
         }
         result => result,
     }

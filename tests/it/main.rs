@@ -2,6 +2,8 @@
 //! `mogr` command. By behaviour, one module each.
 
 mod cache_origin;
+#[cfg(feature = "sqlite")]
+mod cache_purge;
 mod cache_sources;
 mod cache_store;
 mod cancel;
