@@ -32,6 +32,8 @@ use crate::settings::Mistake;
 use crate::store::guard::AddressGuard;
 use crate::store::objects::Objects;
 use crate::store::origin::Origin;
+use crate::store::parts::Uploads;
+use crate::store::spool::Spool;
 use crate::store::{Bucket, Buckets, Remote, Timeouts};
 use crate::transform::{self, Transformer};
 
@@ -224,8 +226,9 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
         routes = routes.merge(jobs_api::router(queue.clone(), Arc::clone(&keys)));
         pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
     }
+    tasks.push(tokio::spawn(expire(Arc::clone(&state), stop.clone())));
     let qiniu = Arc::new(qiniu(config, &state, delivery, pfops));
-    tasks.push(tokio::spawn(sweep(Arc::clone(&qiniu), stop.clone())));
+    tasks.push(tokio::spawn(sweep(config.data_dir.clone(), stop.clone())));
     let routes = routes.merge(qiniu::router(qiniu));
     let api_stop = stop.clone();
     tasks.extend([
@@ -260,7 +263,8 @@ pub async fn work(config: &Config, stop: CancellationToken) -> anyhow::Result<()
     let queue = open_queue(config).await?;
     let purges = open_purges(config, &queue, &transformer).await?;
     let hears = tokio::spawn(purges.run(stop.clone()));
-    for task in job_tasks(config, &queue, &transformer, &stop) {
+    let sweep = tokio::spawn(sweep(config.data_dir.clone(), stop.clone()));
+    for task in job_tasks(config, &queue, &transformer, &stop).into_iter().chain([sweep]) {
         task.await?;
     }
     hears.await?;
@@ -293,12 +297,13 @@ fn job_tasks(
     let work = work::Settings {
         max_attempts: queue.settings().max_attempts,
         spool: config.data_dir.join("spool"),
+        picture_source_bytes: config.limits.source_bytes,
         media_source_bytes: config.limits.upload_bytes,
         media: media::Limits::default(),
     };
     let worker = Worker {
         queue: queue.clone(),
-        work: Arc::new(Work::new(transformer.clone(), work)),
+        work: Arc::new(Work::new(transformer.clone(), remote(config), work)),
         name: format!("{}-{}", std::process::id(), JobId::new(SystemTime::now())),
         slots: config.jobs.workers.get(),
     };
@@ -346,16 +351,41 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}"))
 }
 
-/// At the start and every hour: a server may run for longer than an upload lives.
-async fn sweep(qiniu: Arc<Qiniu>, stop: CancellationToken) {
+/// Deletes what dead processes have left in `data_dir` and uploads that have expired: at the start and every hour, as a server
+/// may run for longer than an upload lives.
+async fn sweep(data_dir: PathBuf, stop: CancellationToken) {
+    let (spool, uploads) = (Spool::new(data_dir.join("spool")), Uploads::new(data_dir.join("uploads")));
     let mut ticks = tokio::time::interval(SWEEP_PERIOD);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        let qiniu = Arc::clone(&qiniu);
-        let _ = tokio::task::spawn_blocking(move || qiniu.sweep(SystemTime::now())).await;
+        let (spool, uploads) = (spool.clone(), uploads.clone());
+        let sweep = move || {
+            spool.sweep(SystemTime::now());
+            uploads.sweep(SystemTime::now());
+        };
+        let _ = tokio::task::spawn_blocking(sweep).await;
+    }
+}
+
+/// Deletes objects that have expired: at the start, and when an hour begins, as the vendor's days end on one.
+async fn expire(delivery: Arc<Delivery>, stop: CancellationToken) {
+    loop {
+        for bucket in delivery.transformer.buckets().all() {
+            match bucket.sweep_expired(SystemTime::now()).await {
+                Ok(0) => {}
+                Ok(objects) => tracing::info!(bucket = bucket.name(), objects, "expired objects were deleted"),
+                Err(error) => tracing::warn!(bucket = bucket.name(), %error, "expired objects could not be looked for"),
+            }
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let rest = Duration::from_secs(SWEEP_PERIOD.as_secs() - now.as_secs() % SWEEP_PERIOD.as_secs());
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = stop.cancelled() => return,
+        }
     }
 }
 

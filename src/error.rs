@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Upstream,
     /// An origin or store did not answer in time.
     UpstreamTimeout,
+    /// A disk or store has no room left for what is to be written.
+    Full,
     /// The server has no capacity for the request now.
     Busy,
     /// The work took longer than its deadline, or its caller went away.
@@ -36,6 +38,6 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Whether the same request may succeed later without being changed.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Upstream | Self::UpstreamTimeout | Self::Busy | Self::Deadline)
+        matches!(self, Self::Upstream | Self::UpstreamTimeout | Self::Full | Self::Busy | Self::Deadline)
     }
 }

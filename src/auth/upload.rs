@@ -13,6 +13,9 @@ pub const MAX_KEY_BYTES: usize = 750;
 /// Most keys of `keylimit` (spec 6.1).
 const MAX_KEYLIMIT: usize = 20;
 
+/// Most addresses of `callbackUrl`: while they are tried in turn, an uploader waits.
+const MAX_CALLBACK_URLS: usize = 8;
+
 /// Bits a second that `trafficLimit` may name.
 const TRAFFIC_LIMITS: std::ops::RangeInclusive<u64> = 819_200..=838_860_800;
 
@@ -209,8 +212,12 @@ fn read_callback(fields: &Fields) -> Result<Option<Callback>, Error> {
             return Err(refused("callbackBodyType", &format!("is {other:?}"), expected));
         }
     };
+    let urls: Vec<String> = urls.split(';').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+    if urls.is_empty() || urls.len() > MAX_CALLBACK_URLS {
+        return Err(refused("callbackUrl", &format!("names {} addresses", urls.len()), "1 to 8 of them, joined by ;"));
+    }
     Ok(Some(Callback {
-        urls: urls.split(';').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect(),
+        urls,
         host: fields.text("callbackHost")?,
         body,
         is_json,

@@ -74,6 +74,7 @@ pub fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Upstream => StatusCode::BAD_GATEWAY,
         ErrorKind::UpstreamTimeout | ErrorKind::Deadline => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Full => StatusCode::INSUFFICIENT_STORAGE,
         ErrorKind::Busy => StatusCode::SERVICE_UNAVAILABLE,
         // The vendor's "server-side failure".
         ErrorKind::Internal => StatusCode::from_u16(599).expect("599 is a valid status code"),

@@ -1,5 +1,7 @@
 //! `…|saveas/<entry>/sign/<AK>:<signature>` on delivery: store the result, answer with its hash and key.
 
+use std::time::SystemTime;
+
 use http::{Method, Request, Response, StatusCode, header};
 
 use super::respond::{Body, Failure, full, set};
@@ -8,6 +10,7 @@ use crate::auth;
 use crate::error::ErrorKind;
 use crate::plan::saveas::SaveAs;
 use crate::plan::{ParseError, Plan};
+use crate::store::facts::{Facts, expiry, put_time};
 use crate::store::qetag::qetag;
 use crate::workers::Lane;
 
@@ -27,8 +30,17 @@ pub(super) async fn answer<B>(
     let key = destination_key(destination)?;
     let bucket = delivery.transformer.buckets().named(&destination.bucket)?;
     let (body, media_type) = result(delivery, target, plan, lane(request)).await?;
-    bucket.put(key, body.clone(), &media_type).await?;
-    let answer = serde_json::json!({ "hash": qetag(&body), "key": key });
+    let (now, hash) = (SystemTime::now(), qetag(&body));
+    let facts = Facts {
+        hash: hash.clone(),
+        media_type,
+        put_time: put_time(now),
+        expires: destination.delete_after_days.map(|days| expiry(now, days.into())),
+        ..Facts::default()
+    };
+    let bytes = body.len() as u64;
+    bucket.put_stream(key, Box::pin(futures::stream::iter([Ok(body)])), bytes, facts, true).await?;
+    let answer = serde_json::json!({ "hash": hash, "key": key });
     let mut response = Response::new(full(answer.to_string()));
     set(response.headers_mut(), header::CONTENT_TYPE, "application/json");
     set(response.headers_mut(), header::CACHE_CONTROL, "no-store");
@@ -43,11 +55,20 @@ fn authorize<B>(delivery: &Delivery, request: &Request<B>, destination: &SaveAs)
         ));
     }
     let host = host(request).unwrap_or_default();
-    auth::saveas::verify(host, path_and_query(request), &destination.bucket, &delivery.keys)?;
-    Ok(())
+    let uri = path_and_query(request);
+    auth::saveas::verify(host, uri, &destination.bucket, &delivery.keys)?;
+    // Whoever has a signed URL could have the object deleted.
+    let is_behind = uri.rsplit_once("/sign/").is_some_and(|(_, rest)| rest.contains("/deleteAfterDays/"));
+    match is_behind && destination.delete_after_days.is_some() {
+        true => Err(Failure::new(
+            ErrorKind::Unsupported,
+            &"saveas: deleteAfterDays stands behind the signature, which does not cover it; expected it before /sign/",
+        )),
+        false => Ok(()),
+    }
 }
 
-/// The key to store under. Templates and expiry belong to jobs, which have the clock and the table they need.
+/// The key to store under. Templates belong to jobs.
 fn destination_key(destination: &SaveAs) -> Result<&str, Failure> {
     let unsupported = |argument: &str| {
         let message = format!("saveas: {argument} is not done on delivery; expected bucket:key alone");
@@ -55,9 +76,6 @@ fn destination_key(destination: &SaveAs) -> Result<&str, Failure> {
     };
     if destination.template.is_some() {
         return Err(unsupported("saveKey and savePattern"));
-    }
-    if destination.delete_after_days.is_some() {
-        return Err(unsupported("deleteAfterDays"));
     }
     destination.key.as_deref().ok_or_else(|| {
         Failure::from(ParseError::Missing {

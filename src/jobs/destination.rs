@@ -7,6 +7,8 @@ use base64::engine::general_purpose::URL_SAFE;
 use sha1::{Digest, Sha1};
 
 use super::model::{Destination, OutputSpec, TemplateOf, clock};
+use super::template::expand;
+use crate::store::facts::expiry;
 
 /// What keys are made of.
 #[derive(Clone, Copy, Debug)]
@@ -27,23 +29,31 @@ pub struct Facts<'a> {
 
 /// Bucket and key of a result that can be named before it is made; `None` where its own bytes name it.
 pub fn known<'a>(output: &'a OutputSpec, facts: &Facts<'a>) -> Option<(&'a str, String)> {
-    match &output.destination {
+    match output.destination.place() {
         Destination::Derived => Some((facts.bucket, derived_key(&output.command, facts.source_hash))),
         Destination::Object { bucket, key } => Some((bucket, key.clone())),
         Destination::Template { bucket, template, of: TemplateOf::Source } => {
             Some((bucket, expand(template, |name| source_variable(name, facts))))
         }
-        Destination::Template { of: TemplateOf::Result, .. } => None,
+        Destination::Template { of: TemplateOf::Result, .. } | Destination::ForDays { .. } => None,
     }
 }
 
 /// Bucket and key of the result whose hash is `hash`.
 pub fn of_result<'a>(output: &'a OutputSpec, facts: &Facts<'a>, hash: &str) -> (&'a str, String) {
-    match &output.destination {
+    match output.destination.place() {
         Destination::Template { bucket, template, of: TemplateOf::Result } => {
             (bucket, expand(template, |name| result_variable(name, hash, facts.now)))
         }
         _ => known(output, facts).expect("only templates of the result need its bytes"),
+    }
+}
+
+/// When a result that is stored `now` expires, in seconds since 1970; `None` for never.
+pub fn expires(output: &OutputSpec, now: SystemTime) -> Option<u64> {
+    match &output.destination {
+        Destination::ForDays { days, .. } => Some(expiry(now, u64::from(*days))),
+        _ => None,
     }
 }
 
@@ -76,24 +86,6 @@ fn source_variable(name: &str, facts: &Facts<'_>) -> Option<String> {
         "endUser" => String::new(),
         _ => return None,
     })
-}
-
-/// `template` with each `$(name)` replaced; a name that is not a variable becomes nothing.
-fn expand(template: &str, variable: impl Fn(&str) -> Option<String>) -> String {
-    let mut expanded = String::new();
-    let mut rest = template;
-    while let Some((before, name, after)) = next_variable(rest) {
-        expanded.push_str(before);
-        expanded.push_str(&variable(name).unwrap_or_default());
-        rest = after;
-    }
-    expanded + rest
-}
-
-fn next_variable(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, behind) = text.split_once("$(")?;
-    let (name, after) = behind.split_once(')')?;
-    Some((before, name, after))
 }
 
 #[cfg(test)]

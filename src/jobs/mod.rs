@@ -11,5 +11,6 @@ pub mod notify;
 pub mod purges;
 pub mod queue;
 pub mod task;
+pub mod template;
 pub mod work;
 pub mod worker;

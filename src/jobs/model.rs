@@ -165,6 +165,23 @@ pub enum Destination {
         /// Whose variables it has.
         of: TemplateOf,
     },
+    /// A place that the result is deleted from after so many days.
+    ForDays {
+        /// How many.
+        days: u32,
+        /// Which place.
+        place: Box<Destination>,
+    },
+}
+
+impl Destination {
+    /// The place, for however long.
+    pub fn place(&self) -> &Self {
+        match self {
+            Self::ForDays { place, .. } => place.place(),
+            place => place,
+        }
+    }
 }
 
 /// Whose variables a template of a key has.
@@ -344,6 +361,9 @@ pub enum Finish {
     Cancelled,
     /// A failure that may pass: it waits again for at least this long, unless it was taken as often as it may be.
     Retry(Duration),
+    /// There is no room for its results, for no fault of the job: it waits again for at least this long, however often it
+    /// was taken.
+    Postponed(Duration),
     /// Its worker stops, for no fault of the job: it waits again.
     Released,
 }

@@ -25,8 +25,6 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long a failure of the database is waited out.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Most bytes of an answer, which nobody reads.
-const ANSWER_BYTES: u64 = 1 << 20;
 /// Messages in flight at once, to all receivers.
 const IN_FLIGHT: usize = 64;
 
@@ -128,9 +126,9 @@ impl Notifier {
         let message = (self.spell)(&job);
         let headers = self.headers(&notification.url, &job, &message);
         let url = url::Url::parse(&notification.url).map_err(|error| error.to_string())?;
-        match self.remote.post(&url, headers, message.body, ANSWER_BYTES).await {
-            Ok((status, _)) if status.is_success() => Ok(()),
-            Ok((status, _)) => Err(format!("the receiver answered {}", status.as_u16())),
+        match self.remote.tell(&url, headers, message.body).await {
+            Ok(status) if status.is_success() => Ok(()),
+            Ok(status) => Err(format!("the receiver answered {}", status.as_u16())),
             Err(error) => Err(error.to_string()),
         }
     }

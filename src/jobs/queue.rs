@@ -100,11 +100,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the database has no room left: SQLite and PostgreSQL say so in these words.
+    fn is_full_disk(&self) -> bool {
+        let problem = match self {
+            Self::Database(source) => source.to_string(),
+            Self::Shared { problem } => problem.clone(),
+            _ => return false,
+        };
+        ["disk is full", "No space left on device"].iter().any(|words| problem.contains(words))
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Url { .. } | Self::NoSuchOutput { .. } => ErrorKind::Invalid,
             Self::Full { .. } => ErrorKind::Busy,
+            _ if self.is_full_disk() => ErrorKind::Full,
             Self::Database(sqlx::Error::PoolTimedOut) => ErrorKind::Busy,
             Self::Open { .. } | Self::Shared { .. } | Self::Database(_) => ErrorKind::Upstream,
             Self::TooNew { .. } | Self::Corrupt { .. } => ErrorKind::Internal,

@@ -1,6 +1,8 @@
 //! What is done for one job: what exists is found out, the rest is made together, stored and recorded.
 
 mod film;
+mod record;
+mod source;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,7 +12,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::destination::{self, Facts};
-use super::model::{Claim, Destination, Failure, JobId, Outcome, OutputSpec, Source, Stored};
+use super::model::{Claim, Destination, Failure, JobId, Outcome, OutputSpec, Stored};
 use super::queue::{Error, Queue};
 use super::task::Task;
 use crate::engine::decode;
@@ -19,10 +21,11 @@ use crate::media::{self, Command};
 use crate::plan::{ParseError, Plan};
 use crate::store::facts::{self, put_time};
 use crate::store::qetag::qetag;
-use crate::store::resources::Stat;
 use crate::store::spool::stream;
-use crate::store::{self, Bucket, ByteStream};
+use crate::store::{self, Bucket, ByteStream, Remote};
 use crate::transform::{self, Rendered, Transformer};
+use record::Record;
+use source::{Described, Place};
 
 /// The media type of facts about a source.
 const JSON: &str = "application/json";
@@ -38,6 +41,8 @@ pub enum Ended {
     Stopped,
     /// Something failed that may succeed later.
     ForNow,
+    /// There was no room for a result, which is made again once there is.
+    NoRoom,
     /// Another worker has it.
     Lost,
 }
@@ -47,8 +52,10 @@ pub enum Ended {
 pub struct Settings {
     /// What may pass is tried until a job was taken so often.
     pub max_attempts: i32,
-    /// Where files of sound and film are worked on.
+    /// Where files are worked on.
     pub spool: PathBuf,
+    /// Most bytes of a picture's source behind a URL; of objects the transformer knows.
+    pub picture_source_bytes: u64,
     /// Most bytes of a source of sound or film.
     pub media_source_bytes: u64,
     /// Bounds on one operation on sound or film.
@@ -59,28 +66,9 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Work {
     transformer: Transformer,
+    remote: Remote,
     settings: Settings,
     progress: Mutex<HashMap<JobId, i32>>,
-}
-
-/// A source as it is described.
-struct Described {
-    bucket: Arc<Bucket>,
-    key: String,
-    stat: Stat,
-}
-
-impl Described {
-    fn facts(&self, claim: &Claim) -> Facts<'_> {
-        Facts {
-            bucket: self.bucket.name(),
-            key: &self.key,
-            source_hash: &self.stat.facts.hash,
-            source_bytes: self.stat.bytes,
-            source_type: &self.stat.facts.media_type,
-            now: claim.job.created,
-        }
-    }
 }
 
 /// An output that is to be made.
@@ -171,9 +159,9 @@ troubles!(store::Error, transform::Error, media::Error, ParseError);
 type Made = Result<Outcome, Trouble>;
 
 impl Work {
-    /// Work by `transformer`.
-    pub fn new(transformer: Transformer, settings: Settings) -> Self {
-        Self { transformer, settings, progress: Mutex::default() }
+    /// Work by `transformer`, on what its buckets have and what `remote` fetches.
+    pub fn new(transformer: Transformer, remote: Remote, settings: Settings) -> Self {
+        Self { transformer, remote, settings, progress: Mutex::default() }
     }
 
     /// How far a job is, in thousandths.
@@ -189,88 +177,79 @@ impl Work {
         let _forget = Progress { work: self, id: &claim.job.id };
         let left: Vec<usize> =
             (0..claim.job.outcomes.len()).filter(|position| claim.job.outcomes[*position].is_none()).collect();
-        let made = match self.described(&claim.job.spec.source).await {
-            Ok(source) => Box::pin(self.make_all(claim, &left, &source)).await,
-            Err(trouble) => left.iter().map(|_| Err(trouble.clone())).collect(),
-        };
-        let mut ended = Ended::Done;
-        for (position, made) in left.into_iter().zip(made) {
-            let Some(outcome) = self.outcome(claim, made) else {
-                ended = Ended::ForNow;
-                continue;
-            };
-            if !queue.record(claim, position, &outcome, SystemTime::now()).await? {
-                return Ok(Ended::Lost);
+        let mut record = Record { queue, claim, max_attempts: self.settings.max_attempts, ended: Ended::Done };
+        match self.described(claim).await {
+            Ok(source) => Box::pin(self.make_all(&mut record, &left, &source)).await?,
+            Err(trouble) => {
+                for position in left {
+                    record.keep(position, Err(trouble.clone())).await?;
+                }
             }
         }
-        Ok(ended)
+        Ok(record.ended)
     }
 
-    /// What is recorded of an output; nothing where it may be made later.
-    fn outcome(&self, claim: &Claim, made: Made) -> Option<Outcome> {
-        match made {
-            Ok(outcome) => Some(outcome),
-            Err(trouble) if trouble.kind.is_transient() && claim.attempt < self.settings.max_attempts => {
-                tracing::warn!(job = %claim.job.id, problem = trouble.failure.message, "an output is tried again later");
-                None
-            }
-            Err(trouble) => Some(Outcome::Failed(trouble.failure)),
-        }
-    }
-
-    async fn described(&self, source: &Source) -> Result<Described, Trouble> {
-        let Source::Object { bucket, key } = source else {
-            return Err(Trouble::new(ErrorKind::Unsupported, &"sources behind URLs are not worked on yet"));
-        };
-        let bucket = Arc::clone(self.transformer.buckets().named(bucket)?);
-        let stat = bucket.stat(key).await?;
-        Ok(Described { bucket, key: key.clone(), stat })
-    }
-
-    /// The outputs at the positions `left`: what is there already is found out first; pictures are made together, then films,
-    /// one after the other.
-    async fn make_all(&self, claim: &Claim, left: &[usize], source: &Described) -> Vec<Made> {
+    /// Makes the outputs at the positions `left`: what is there already is found out first; pictures are made together, then
+    /// films, one after the other. Each is recorded once it is stored.
+    async fn make_all(&self, record: &mut Record<'_>, left: &[usize], source: &Described) -> Result<(), Error> {
+        let claim = record.claim;
         let facts = source.facts(claim);
         let mut planned = Vec::with_capacity(left.len());
         for position in left {
             planned.push(self.plan(claim, &claim.job.spec.outputs[*position], &facts).await);
         }
         let plans: Vec<Plan> = planned.iter().filter_map(Next::picture).cloned().collect();
-        let mut pictures = match plans.as_slice() {
-            [] => Vec::new(),
-            plans => self.transformer.render_all(&source.bucket, &source.key, plans).await,
-        }
-        .into_iter();
+        let mut pictures = self.pictures(source, &plans).await.into_iter();
         let mut studio = film::Studio::new(self, claim, source);
-        let mut made = Vec::with_capacity(left.len());
-        for (done, planned) in planned.into_iter().enumerate() {
+        for (done, (position, planned)) in left.iter().zip(planned).enumerate() {
             let thousandths = |of_this: u16| (1000 * done + usize::from(of_this)) / left.len();
             self.set_progress(&claim.job.id, thousandths(0));
-            made.push(match planned {
+            let made = match planned {
                 Next::Known(made) => made,
                 Next::Make(planned) => match &planned.task {
                     Task::Copy => self.copy(&planned, &facts, source).await,
-                    Task::Picture(_) => match pictures.next().unwrap_or(Err(transform::Error::Crashed)) {
+                    Task::Picture(_) => match pictures.next().unwrap_or(Err(transform::Error::Crashed.into())) {
                         Ok(rendered) => self.keep(&planned, &facts, Product::of(rendered)).await,
-                        Err(error) => Err(error.into()),
+                        Err(trouble) => Err(trouble),
                     },
                     Task::Media(command) => match studio.make(command, &thousandths).await {
                         Ok(product) => self.keep(&planned, &facts, product).await,
                         Err(trouble) => Err(trouble),
                     },
                 },
-            });
+            };
+            record.keep(*position, made).await?;
+            if !record.is_held() {
+                break;
+            }
         }
-        made
+        Ok(())
+    }
+
+    /// What each of `plans` makes of the source.
+    async fn pictures(&self, source: &Described, plans: &[Plan]) -> Vec<Result<Rendered, Trouble>> {
+        if plans.is_empty() {
+            return Vec::new();
+        }
+        let made = match &source.place {
+            Place::Object(bucket) => self.transformer.render_all(bucket, &source.key, plans).await,
+            Place::File(file) => match self.in_memory(file).await {
+                Ok(body) => self.transformer.render_bytes(&source.bucket(), &source.key, &body, plans).await,
+                Err(trouble) => return plans.iter().map(|_| Err(trouble.clone())).collect(),
+            },
+        };
+        made.into_iter().map(|made| made.map_err(Trouble::from)).collect()
     }
 
     /// What is known of an output without making it, or how it is made.
     async fn plan<'a>(&self, claim: &Claim, output: &'a OutputSpec, facts: &Facts<'_>) -> Next<'a> {
         let existing = match destination::known(output, facts) {
-            Some((bucket, key)) if !claim.job.spec.force => match self.existing(bucket, &key).await {
-                Ok(existing) => existing,
-                Err(trouble) => return Next::Known(Err(trouble)),
-            },
+            Some((bucket, key)) if !claim.job.spec.force && !bucket.is_empty() => {
+                match self.existing(bucket, &key).await {
+                    Ok(existing) => existing,
+                    Err(trouble) => return Next::Known(Err(trouble)),
+                }
+            }
             _ => None,
         };
         match (existing, Task::parse(&output.pipeline)) {
@@ -310,14 +289,34 @@ impl Work {
         }
     }
 
+    /// The bucket that a result goes to.
+    fn target(&self, bucket: &str) -> Result<&Arc<Bucket>, Trouble> {
+        if bucket.is_empty() {
+            return Err(Trouble::new(ErrorKind::Invalid, &"a result of what a URL names needs a place to go to"));
+        }
+        Ok(self.transformer.buckets().named(bucket)?)
+    }
+
     async fn copy(&self, planned: &Planned<'_>, facts: &Facts<'_>, source: &Described) -> Made {
         let hash = &source.stat.facts.hash;
         if let Some(other) = other(planned, hash) {
             return Ok(Outcome::Stored(other));
         }
         let (bucket, key) = destination::of_result(planned.output, facts, hash);
-        let target = self.transformer.buckets().named(bucket)?;
-        match source.bucket.copy(&source.key, target, &key, planned.replaces, SystemTime::now()).await {
+        let target = self.target(bucket)?;
+        let (now, may_replace) = (SystemTime::now(), planned.replaces);
+        let noted = facts::Facts {
+            put_time: put_time(now),
+            expires: destination::expires(planned.output, now),
+            ..source.stat.facts.clone()
+        };
+        let copied = match &source.place {
+            Place::Object(from) if noted.expires.is_none() => {
+                from.copy(&source.key, target, &key, may_replace, now).await
+            }
+            _ => target.put_stream(&key, source.open().await?, source.stat.bytes, noted, may_replace).await,
+        };
+        match copied {
             Err(store::Error::Exists { .. }) => return self.came_first(bucket, &key, hash).await,
             copied => copied?,
         }
@@ -336,7 +335,7 @@ impl Work {
     async fn keep(&self, planned: &Planned<'_>, facts: &Facts<'_>, product: Product) -> Made {
         // Facts about a source are told, unless their owner names a place for them (spec 7.2).
         if let (Destination::Derived, JSON, Content::Bytes(body)) =
-            (&planned.output.destination, product.media_type.as_str(), &product.content)
+            (planned.output.destination.place(), product.media_type.as_str(), &product.content)
         {
             return Ok(Outcome::Data(String::from_utf8_lossy(body).into_owned()));
         }
@@ -344,11 +343,13 @@ impl Work {
             return Ok(Outcome::Stored(other));
         }
         let (bucket, key) = destination::of_result(planned.output, facts, &product.hash);
-        let target = self.transformer.buckets().named(bucket)?;
+        let target = self.target(bucket)?;
+        let now = SystemTime::now();
         let noted = facts::Facts {
             hash: product.hash.clone(),
             media_type: product.media_type.clone(),
-            put_time: put_time(SystemTime::now()),
+            put_time: put_time(now),
+            expires: destination::expires(planned.output, now),
             ..facts::Facts::default()
         };
         match target.put_stream(&key, product.stream(), product.bytes, noted, planned.replaces).await {

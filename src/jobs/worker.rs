@@ -15,6 +15,8 @@ use super::work::{Ended, Work};
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 /// How long a failure of the database is waited out.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Longest pause of a job whose results have no room: making them again in vain costs as much as making them.
+const LONGEST_WITHOUT_ROOM: Duration = Duration::from_secs(60);
 /// Pauses before the second, third, … attempt of a job that failed for a reason that may pass.
 const PAUSES_SECONDS: [u64; 4] = [1, 5, 30, 120];
 
@@ -121,10 +123,17 @@ impl Worker {
             Ended::Cancelled => Finish::Cancelled,
             Ended::Stopped => Finish::Released,
             Ended::ForNow => Finish::Retry(pause_after(claim.attempt)),
+            Ended::NoRoom => Finish::Postponed(pause_without_room(claim.attempt)),
             Ended::Lost => return Ok(()),
         };
         self.queue.finish(claim, finish, SystemTime::now()).await.map(|_| ())
     }
+}
+
+/// How long a job waits for room after its `attempt`: twice as long each time, up to [`LONGEST_WITHOUT_ROOM`].
+fn pause_without_room(attempt: i32) -> Duration {
+    let doublings = u32::try_from(attempt - 1).unwrap_or_default().min(16);
+    Duration::from_secs(1 << doublings).min(LONGEST_WITHOUT_ROOM)
 }
 
 /// How long a job waits after its `attempt`, counted from 1, failed for a reason that may pass.

@@ -23,6 +23,7 @@ pub use transcode::Transcode;
 
 use crate::engine;
 use crate::error::ErrorKind;
+use crate::store;
 
 /// Bounds on one operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,7 @@ impl Error {
             // The same source would take as long again.
             Self::Deadline { .. } => ErrorKind::TooLarge,
             Self::Cancelled => engine::Error::Cancelled.kind(),
+            Self::Io(error) if store::is_full(error) => ErrorKind::Full,
             Self::Io(_) => ErrorKind::Internal,
         }
     }

@@ -19,6 +19,9 @@ const COMPLAINT_BYTES: u64 = 2048;
 /// Most bytes that are read of what a program prints.
 const PRINTED_BYTES: u64 = 8 << 20;
 
+/// How programs say so.
+const DISK_FULL: &str = "No space left on device";
+
 /// Where programs are looked for.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin";
 
@@ -82,6 +85,9 @@ impl Watch<'_> {
             return Ok(());
         }
         let complaint = complaint.join().unwrap_or_default();
+        if complaint.contains(DISK_FULL) {
+            return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
+        }
         Err(Error::Failed { fop: self.fop, problem: problem(&complaint) })
     }
 }
@@ -229,6 +235,7 @@ mod tests {
     fn complaints_become_problems() {
         for (script, message) in [
             ("echo '[mov @ 0x55] it is odd' >&2; echo more >&2; exit 1", "avthumb failed: it is odd"),
+            ("echo 'av_write_frame: No space left on device' >&2; exit 1", "the server failed on this request"),
             ("exit 3", "avthumb failed: the program ended without a word; it may have needed too much memory"),
             ("yes 2>&1 >&2 | head -c 100000 >&2; exit 1", "avthumb failed: y"),
         ] {

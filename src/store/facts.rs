@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
+use super::parts::seconds;
+
 /// The facts of one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -40,9 +42,19 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether the object's time has come.
+    pub fn is_expired(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= seconds(now))
+    }
+
+    /// What stands for a key in names of notes.
+    pub(super) fn digits(key: &str) -> String {
+        Sha1::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The name of the note with the facts of `key`.
     pub(super) fn note(key: &str) -> String {
-        let digits: String = Sha1::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = Self::digits(key);
         format!("meta/{}/{}.json", &digits[..2], &digits[2..])
     }
 }

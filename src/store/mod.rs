@@ -5,6 +5,7 @@
 //! bucket. [`Remote`] fetches what URLs name (watermark pictures). Everything that leaves this machine towards an
 //! address a user can influence goes through [`guard`].
 
+mod expiry;
 pub mod facts;
 pub mod guard;
 pub mod objects;
@@ -15,6 +16,7 @@ pub mod resources;
 #[cfg(not(feature = "ring"))]
 mod signing;
 pub mod spool;
+pub mod turns;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -32,6 +34,7 @@ use crate::error::ErrorKind;
 use objects::Objects;
 use origin::Origin;
 pub use origin::Remote;
+use turns::Turns;
 
 /// Why an object could not be read or written.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -81,6 +84,12 @@ pub enum Error {
         /// Whether waiting for it was the problem.
         timed_out: bool,
     },
+    /// There is no room left to write to.
+    #[error("{place} is full")]
+    Full {
+        /// Bucket, or where files wait.
+        place: String,
+    },
     /// The object exists already, and may not be replaced.
     #[error("file exists: {key:?} in bucket {bucket:?}")]
     Exists {
@@ -117,10 +126,16 @@ impl Error {
             Self::Forbidden { .. } | Self::ReadOnly { .. } => ErrorKind::Forbidden,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Exists { .. } | Self::BadKey { .. } => ErrorKind::Invalid,
+            Self::Full { .. } => ErrorKind::Full,
             Self::Upstream { timed_out: true, .. } => ErrorKind::UpstreamTimeout,
             Self::Upstream { .. } => ErrorKind::Upstream,
         }
     }
+}
+
+/// Whether a disk, or what its owner may have of it, is used up.
+pub fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// What is known of an object without reading it.
@@ -203,6 +218,7 @@ pub struct Bucket {
     backend: Backend,
     timeouts: Timeouts,
     watch: OnceLock<Arc<dyn Watch>>,
+    turns: Turns,
 }
 
 #[derive(Debug)]
@@ -214,12 +230,24 @@ enum Backend {
 impl Bucket {
     /// A bucket over an object store.
     pub fn over_objects(name: &str, objects: Objects, timeouts: Timeouts) -> Self {
-        Self { name: name.to_owned(), backend: Backend::Objects(objects), timeouts, watch: OnceLock::new() }
+        Self {
+            name: name.to_owned(),
+            backend: Backend::Objects(objects),
+            timeouts,
+            watch: OnceLock::new(),
+            turns: Turns::default(),
+        }
     }
 
     /// A bucket whose objects are fetched from an HTTP origin.
     pub fn over_origin(name: &str, origin: Origin, timeouts: Timeouts) -> Self {
-        Self { name: name.to_owned(), backend: Backend::Origin(origin), timeouts, watch: OnceLock::new() }
+        Self {
+            name: name.to_owned(),
+            backend: Backend::Origin(origin),
+            timeouts,
+            watch: OnceLock::new(),
+            turns: Turns::default(),
+        }
     }
 
     /// Its name.
@@ -299,6 +327,7 @@ impl Bucket {
     /// [`Error::ReadOnly`] for HTTP origins, [`Error::Upstream`].
     pub async fn put(&self, key: &str, body: Bytes, content_type: &str) -> Result<(), Error> {
         let _told = self.writing(key);
+        let _turn = self.turns.take(key).await;
         match &self.backend {
             Backend::Objects(objects) => self.in_time(objects.put(&self.name, key, body, content_type)).await,
             Backend::Origin(_) => Err(Error::ReadOnly { bucket: self.name.clone(), action: "store objects" }),
@@ -417,6 +446,11 @@ impl Buckets {
     /// [`Error::NoSuchBucket`].
     pub fn named(&self, name: &str) -> Result<&Arc<Bucket>, Error> {
         self.by_name.get(name).ok_or_else(|| Error::NoSuchBucket(name.to_owned()))
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Bucket>> {
+        self.by_name.values()
     }
 
     /// The bucket that answers for a host name (a port is ignored); `None` where paths begin with a bucket's name.

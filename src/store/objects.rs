@@ -260,6 +260,10 @@ fn translate(bucket: &str, key: &str, error: &object_store::Error) -> Error {
         Store::NotFound { .. } | Store::InvalidPath { .. } => {
             Error::NotFound { bucket: bucket.to_owned(), key: key.to_owned() }
         }
+        _ if caused_by::<std::io::Error>(error).is_some_and(super::is_full) => {
+            tracing::warn!(bucket, key, "bucket is full");
+            Error::Full { place: format!("bucket {bucket:?}") }
+        }
         _ if names_no_object(error) => Error::NotFound { bucket: bucket.to_owned(), key: key.to_owned() },
         other => {
             tracing::warn!(bucket, key, error = %other, "store failed");

@@ -20,6 +20,9 @@ use super::{ByteStream, Error, Meta, Timeouts, collect, tags};
 
 const MAX_REDIRECTS: usize = 5;
 
+/// Most bytes that are read of an answer that nobody wants.
+const UNREAD_BYTES: u64 = 64 << 10;
+
 /// A client that only connects to permitted addresses.
 #[derive(Clone, Debug)]
 pub struct Remote {
@@ -80,6 +83,27 @@ impl Remote {
         }
     }
 
+    /// What is at `url`, as a stream, which fails where a piece is too long in coming.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a URL or address that may not be fetched, [`Error::UrlNotFound`] where nothing usable is
+    /// there, [`Error::Upstream`] where there may be something later.
+    pub async fn open(&self, url: &str) -> Result<(Meta, ByteStream), Error> {
+        let url =
+            Url::parse(url).map_err(|error| Error::UrlNotFound { url: url.to_owned(), problem: error.to_string() })?;
+        let response = self.get(&url, reqwest::Method::GET, HeaderMap::new()).await?;
+        let (status, place) = (response.status(), shown(&url));
+        let problem = format!("it answered {}", status.as_u16());
+        match status {
+            status if status.is_success() => Ok((meta(&response), body_stream(response, place))),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                Err(Error::Upstream { place, problem, timed_out: false })
+            }
+            status if status.is_server_error() => Err(Error::Upstream { place, problem, timed_out: false }),
+            _ => Err(Error::UrlNotFound { url: place, problem }),
+        }
+    }
+
     /// Sends `body` to `url`, and tells the status and at most `max_bytes` of the answer; redirects are answers like others.
     ///
     /// # Errors
@@ -92,15 +116,32 @@ impl Remote {
         body: Bytes,
         max_bytes: u64,
     ) -> Result<(StatusCode, Bytes), Error> {
-        check_url(url, &self.guard).map_err(|problem| Error::Forbidden { url: shown(url), problem })?;
         let post = async {
-            let request = self.poster.post(url.clone()).headers(headers).body(body);
-            let response = request.send().await.map_err(|error| failure(url, &error))?;
+            let response = self.send(url, headers, body).await?;
             let (status, declared) = (response.status(), response.content_length());
             Ok((status, collect(body_stream(response, shown(url)), declared, max_bytes).await?))
         };
-        let late = Error::Upstream { place: shown(url), problem: "no answer in time".to_owned(), timed_out: true };
-        tokio::time::timeout(self.timeouts.read, post).await.unwrap_or(Err(late))
+        tokio::time::timeout(self.timeouts.read, post).await.unwrap_or_else(|_| Err(late(url)))
+    }
+
+    /// Sends `body` to `url`, and tells the status alone: what else the answer has is no matter.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a URL or address that may not be reached, [`Error::Upstream`] where no answer came.
+    pub async fn tell(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<StatusCode, Error> {
+        let sent = tokio::time::timeout(self.timeouts.read, self.send(url, headers, body)).await;
+        let response = sent.unwrap_or_else(|_| Err(late(url)))?;
+        let (status, declared) = (response.status(), response.content_length());
+        // A short answer is read, so that the connection can be used again.
+        let rest = collect(body_stream(response, shown(url)), declared, UNREAD_BYTES);
+        let _ = tokio::time::timeout(self.timeouts.connect, rest).await;
+        Ok(status)
+    }
+
+    async fn send(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<reqwest::Response, Error> {
+        check_url(url, &self.guard).map_err(|problem| Error::Forbidden { url: shown(url), problem })?;
+        let request = self.poster.post(url.clone()).headers(headers).body(body);
+        request.send().await.map_err(|error| failure(url, &error))
     }
 
     async fn get(&self, url: &Url, method: reqwest::Method, headers: HeaderMap) -> Result<reqwest::Response, Error> {
@@ -235,6 +276,10 @@ fn check_url(url: &Url, guard: &AddressGuard) -> Result<(), String> {
         Some(address) if !guard.permits(address) => Err(CLOSED_ADDRESS.to_owned()),
         _ => Ok(()),
     }
+}
+
+fn late(url: &Url) -> Error {
+    Error::Upstream { place: shown(url), problem: "no answer in time".to_owned(), timed_out: true }
 }
 
 fn failure(url: &Url, error: &reqwest::Error) -> Error {

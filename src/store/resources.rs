@@ -8,6 +8,7 @@ use futures::StreamExt;
 use super::facts::{Facts, put_time};
 use super::objects::{Found, Objects};
 use super::qetag::Qetag;
+use super::turns::Turn;
 use super::{Backend, Bucket, ByteStream, Error};
 
 /// How many notes a listing reads at a time.
@@ -57,14 +58,62 @@ impl Bucket {
         key: &str,
         body: ByteStream,
         bytes: u64,
+        facts: Facts,
+        may_replace: bool,
+    ) -> Result<(), Error> {
+        let turn = self.turns.take(key).await;
+        self.put_in_turn(&turn, key, body, bytes, facts, may_replace).await
+    }
+
+    async fn put_in_turn(
+        &self,
+        _turn: &Turn<'_>,
+        key: &str,
+        body: ByteStream,
+        bytes: u64,
         mut facts: Facts,
         may_replace: bool,
     ) -> Result<(), Error> {
         let _told = self.writing(key);
         let objects = self.objects("store objects")?;
         let place = (self.name.as_str(), key);
+        let is_new = !may_replace || self.is_known_missing(objects, key).await;
         facts.stamp = objects.put_stream(place, body, bytes, &facts.media_type, may_replace).await?;
-        self.write_facts(objects, key, facts).await
+        let stamp = facts.stamp.clone();
+        let noted = self.write_facts(objects, key, facts).await;
+        if noted.is_err() && is_new {
+            // Whoever is told of the failure shall not find the object.
+            let found = self.in_time(objects.find(&self.name, key)).await;
+            if found.is_ok_and(|found| found.stamp == stamp) {
+                self.in_time(objects.delete(&self.name, key)).await?;
+            }
+        }
+        noted
+    }
+
+    /// Whether nothing is there, where asking costs little.
+    async fn is_known_missing(&self, objects: &Objects, key: &str) -> bool {
+        objects.is_local() && matches!(self.in_time(objects.find(&self.name, key)).await, Err(Error::NotFound { .. }))
+    }
+
+    /// Whether the object that is there has these facts' hash. Where nothing else is known of it, they are its facts from now
+    /// on: who stored it may have died before it wrote them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ReadOnly`], [`Error::Upstream`].
+    pub async fn adopt(&self, key: &str, facts: Facts) -> Result<bool, Error> {
+        let objects = self.objects("keep facts")?;
+        let _turn = self.turns.take(key).await;
+        let found = self.in_time(objects.find(&self.name, key)).await?;
+        if let Some(known) = self.facts(objects, key, &found.stamp).await? {
+            return Ok(known.hash == facts.hash);
+        }
+        let stamp = found.stamp.clone();
+        if self.described(key, Some(found)).await?.facts.hash != facts.hash {
+            return Ok(false);
+        }
+        self.write_facts(objects, key, Facts { stamp, ..facts }).await?;
+        Ok(true)
     }
 
     /// An object's description. Where nothing is known but its bytes, they are read.
@@ -84,17 +133,28 @@ impl Bucket {
         }
     }
 
-    /// Replaces an object's facts; its bytes stay, but where the store itself keeps the type, they are stored again.
+    /// Puts what `change` makes of an object's description in the place of its facts; its bytes stay, but where the store
+    /// itself keeps the type, they are stored again.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::ReadOnly`], [`Error::Upstream`].
-    pub async fn set_facts(&self, key: &str, mut facts: Facts) -> Result<(), Error> {
-        let _told = self.writing(key);
+    /// [`Error::NotFound`], [`Error::ReadOnly`], [`Error::Upstream`], and what `change` fails with.
+    pub async fn change_facts<E: From<Error>>(
+        &self,
+        key: &str,
+        change: impl FnOnce(&Stat) -> Result<Facts, E>,
+    ) -> Result<(), E> {
         let objects = self.objects("keep facts")?;
+        let turn = self.turns.take(key).await;
+        let facts = change(&self.stat(key).await?)?;
+        Ok(self.set_facts(&turn, objects, key, facts).await?)
+    }
+
+    async fn set_facts(&self, turn: &Turn<'_>, objects: &Objects, key: &str, mut facts: Facts) -> Result<(), Error> {
+        let _told = self.writing(key);
         let found = self.in_time(objects.find(&self.name, key)).await?;
         if found.meta.content_type.as_ref().is_some_and(|stored| *stored != facts.media_type) {
             let (meta, body) = self.stream(key, None).await?;
-            return self.put_stream(key, body, meta.bytes.unwrap_or(u64::MAX), facts, true).await;
+            return self.put_in_turn(turn, key, body, meta.bytes.unwrap_or(u64::MAX), facts, true).await;
         }
         facts.stamp = found.stamp;
         self.write_facts(objects, key, facts).await
@@ -120,6 +180,11 @@ impl Bucket {
     /// # Errors
     /// [`Error::NotFound`], [`Error::ReadOnly`], [`Error::Upstream`].
     pub async fn delete(&self, key: &str) -> Result<(), Error> {
+        let turn = self.turns.take(key).await;
+        self.delete_in_turn(&turn, key).await
+    }
+
+    pub(super) async fn delete_in_turn(&self, _turn: &Turn<'_>, key: &str) -> Result<(), Error> {
         let _told = self.writing(key);
         let objects = self.objects("delete objects")?;
         self.in_time(objects.delete(&self.name, key)).await?;
@@ -138,6 +203,47 @@ impl Bucket {
         may_replace: bool,
         now: SystemTime,
     ) -> Result<(), Error> {
+        let turn = target.turns.take(to).await;
+        self.copy_in_turn(key, (target, &turn), to, may_replace, now).await
+    }
+
+    /// Moves an object with its facts to `target`'s `to`, as of `now`. Nothing is put in the source's place meanwhile, which
+    /// would be deleted unseen.
+    ///
+    /// # Errors
+    /// As [`Bucket::copy`].
+    pub async fn relocate(
+        &self,
+        key: &str,
+        target: &Self,
+        to: &str,
+        may_replace: bool,
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        if self.name == target.name {
+            let (turn, _other) = self.turns.take_two(key, to).await;
+            self.copy_in_turn(key, (target, &turn), to, may_replace, now).await?;
+            return self.delete_in_turn(&turn, key).await;
+        }
+        let is_first = self.name < target.name;
+        let early = if is_first { Some(self.turns.take(key).await) } else { None };
+        let turn = target.turns.take(to).await;
+        let own = match early {
+            Some(own) => own,
+            None => self.turns.take(key).await,
+        };
+        self.copy_in_turn(key, (target, &turn), to, may_replace, now).await?;
+        self.delete_in_turn(&own, key).await
+    }
+
+    async fn copy_in_turn(
+        &self,
+        key: &str,
+        (target, turn): (&Self, &Turn<'_>),
+        to: &str,
+        may_replace: bool,
+        now: SystemTime,
+    ) -> Result<(), Error> {
         let _told = target.writing(to);
         let into = target.objects("store objects")?;
         let stat = self.stat(key).await?;
@@ -150,7 +256,7 @@ impl Bucket {
             }
             _ => {
                 let (_, body) = self.stream(key, None).await?;
-                target.put_stream(to, body, stat.bytes, facts, may_replace).await
+                target.put_in_turn(turn, to, body, stat.bytes, facts, may_replace).await
             }
         }
     }
@@ -194,7 +300,7 @@ impl Bucket {
     }
 
     /// The facts about the bytes of that stamp.
-    async fn facts(&self, objects: &Objects, key: &str, stamp: &str) -> Result<Option<Facts>, Error> {
+    pub(super) async fn facts(&self, objects: &Objects, key: &str, stamp: &str) -> Result<Option<Facts>, Error> {
         let note = self.in_time(objects.read_note(&self.name, &Facts::note(key))).await?;
         let facts = note.and_then(|note| serde_json::from_slice::<Facts>(&note).ok());
         Ok(facts.filter(|facts| facts.stamp == stamp))
@@ -202,6 +308,9 @@ impl Bucket {
 
     async fn write_facts(&self, objects: &Objects, key: &str, facts: Facts) -> Result<(), Error> {
         let facts = Facts { key: key.to_owned(), ..facts };
+        if let Some(expires) = facts.expires {
+            self.note_expiry(objects, key, expires).await?;
+        }
         let note = serde_json::to_vec(&facts).expect("facts have names and texts alone");
         self.in_time(objects.write_note(&self.name, &Facts::note(key), Some(Bytes::from(note)))).await
     }
@@ -354,13 +463,29 @@ mod tests {
         }
     }
 
+    /// As a server leaves it that dies between the two.
+    #[tokio::test]
+    async fn an_object_without_facts_takes_those_of_its_bytes() {
+        let (_folder, on_disk) = folder();
+        for bucket in [on_disk, memory()] {
+            bucket.put("a", Bytes::from_static(b"one"), "image/jpeg").await.unwrap();
+            assert!(!bucket.adopt("a", facts(b"two")).await.unwrap());
+            assert_ne!(bucket.stat("a").await.unwrap().facts.put_time, 17);
+            assert!(bucket.adopt("a", facts(b"one")).await.unwrap());
+            assert_eq!(bucket.stat("a").await.unwrap().facts.put_time, 17);
+            assert!(bucket.adopt("a", Facts { put_time: 18, ..facts(b"one") }).await.unwrap());
+            assert_eq!(bucket.stat("a").await.unwrap().facts.put_time, 17);
+        }
+    }
+
     #[tokio::test]
     async fn types_can_be_changed() {
         let (_folder, on_disk) = folder();
         for bucket in [on_disk, memory()] {
             put(&bucket, "a", b"one", false).await.unwrap();
-            let facts = Facts { media_type: "text/x-new".to_owned(), ..bucket.stat("a").await.unwrap().facts };
-            bucket.set_facts("a", facts).await.unwrap();
+            let change =
+                |stat: &Stat| Ok::<_, Error>(Facts { media_type: "text/x-new".to_owned(), ..stat.facts.clone() });
+            bucket.change_facts("a", change).await.unwrap();
             assert_eq!(bucket.stat("a").await.unwrap().facts.media_type, "text/x-new");
             assert_eq!(bucket.read("a", 10).await.unwrap().1, "one");
         }

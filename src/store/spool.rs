@@ -177,6 +177,16 @@ fn pieces_of(file: File) -> ByteStream {
     }))
 }
 
+/// A failure of the disk that files wait on.
+pub fn failure(error: &io::Error) -> Error {
+    let place = "the spool".to_owned();
+    if super::is_full(error) {
+        return Error::Full { place };
+    }
+    tracing::error!(%error, "a file cannot be written to the spool");
+    Error::Upstream { place, problem: "a file cannot be written".to_owned(), timed_out: false }
+}
+
 fn unreadable(error: &io::Error) -> Error {
     tracing::error!(%error, "a spooled file cannot be read");
     Error::Upstream { place: "the spool".to_owned(), problem: "a file cannot be read".to_owned(), timed_out: false }

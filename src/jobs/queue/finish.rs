@@ -24,6 +24,7 @@ impl Queue {
             }
             Finish::Cancelled => end(&mut write, &job, State::Cancelled, now).await?,
             _ if job.cancel_requested => end(&mut write, &job, State::Cancelled, now).await?,
+            Finish::Postponed(delay) => wait_again(&mut write, &job, Some(now + delay)).await?,
             Finish::Retry(delay) => retry(&mut write, &job, delay, now).await?,
             Finish::Released => wait_again(&mut write, &job, None).await?,
         }

@@ -8,7 +8,8 @@ use tokio::fs;
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
 
-use super::{Command, Content, Described, Product, Trouble, Work, stream};
+use super::source::link;
+use super::{Command, Content, Described, Place, Product, Trouble, Work, stream};
 use crate::engine::limits::Cancel;
 use crate::error::ErrorKind;
 use crate::jobs::model::Claim;
@@ -46,9 +47,8 @@ impl<'a> Studio<'a> {
                 }
                 Some(plan) => {
                     let frame = Bytes::from(fs::read(path).await.map_err(media::Error::Io)?);
-                    let Described { bucket, key, .. } = self.source;
-                    let plans = std::slice::from_ref(plan);
-                    let made = self.work.transformer.render_bytes(bucket, key, &frame, plans).await.pop();
+                    let (bucket, plans) = (self.source.bucket(), std::slice::from_ref(plan));
+                    let made = self.work.transformer.render_bytes(&bucket, &self.source.key, &frame, plans).await.pop();
                     Ok(Product::of(made.unwrap_or(Err(crate::transform::Error::Crashed))?))
                 }
             },
@@ -67,14 +67,21 @@ impl<'a> Studio<'a> {
         }
         fs::create_dir_all(&settings.spool).await.map_err(media::Error::Io)?;
         let workspace = Arc::new(Workspace::new(&settings.spool).map_err(media::Error::Io)?);
-        let (_, mut pieces) = self.source.bucket.stream(&self.source.key, None).await?;
-        let mut file = fs::File::create(workspace.input()).await.map_err(media::Error::Io)?;
+        match &self.source.place {
+            Place::File(file) => link(file, &workspace.input()).await.map_err(media::Error::Io)?,
+            Place::Object(_) => self.write(&workspace.input()).await?,
+        }
+        self.workspace = Some(Arc::clone(&workspace));
+        Ok(workspace)
+    }
+
+    async fn write(&self, path: &std::path::Path) -> Result<(), Trouble> {
+        let mut pieces = self.source.open().await?;
+        let mut file = fs::File::create(path).await.map_err(media::Error::Io)?;
         while let Some(piece) = pieces.next().await {
             file.write_all(&piece?).await.map_err(media::Error::Io)?;
         }
-        file.flush().await.map_err(media::Error::Io)?;
-        self.workspace = Some(Arc::clone(&workspace));
-        Ok(workspace)
+        Ok(file.flush().await.map_err(media::Error::Io)?)
     }
 
     /// Runs the program on a thread that may wait; it is ended when nobody waits for it any more.

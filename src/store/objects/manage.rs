@@ -75,16 +75,10 @@ impl Objects {
             if !may_replace && self.store.head(&path).await.is_ok() {
                 return Err(Error::Exists { bucket: bucket.to_owned(), key: key.to_owned() });
             }
-            let mut upload = self.start_parts(&path, attributes).await.map_err(failed)?;
-            match put_parts(&mut *upload, body, bytes).await {
-                Ok(result) => result,
-                Err(error) => {
-                    let error = error.unwrap_or_else(|| PartsError::Source(changed(bucket, key, bytes)));
-                    // What is left of a failed upload is the store's to sweep where this fails too.
-                    let _ = upload.abort().await;
-                    return Err(error.into_error(bucket, key));
-                }
-            }
+            let parts = Parts(Some(self.start_parts(&path, attributes).await.map_err(failed)?));
+            parts.store(body, bytes).await.map_err(|error| {
+                error.unwrap_or_else(|| PartsError::Source(changed(bucket, key, bytes))).into_error(bucket, key)
+            })?
         };
         match result.e_tag {
             Some(stamp) => Ok(stamp),
@@ -225,6 +219,38 @@ impl Objects {
         }
     }
 
+    /// The folders of notes within `folder`, in order of their names.
+    pub(in crate::store) async fn note_folders(&self, bucket: &str, folder: &str) -> Result<Vec<String>, Error> {
+        let path = self.note(folder);
+        let listed = match self.store.list_with_delimiter(Some(&path)).await {
+            Ok(listed) => listed.common_prefixes,
+            Err(error) => match translate(bucket, folder, &error) {
+                Error::NotFound { .. } => Vec::new(),
+                error => return Err(error),
+            },
+        };
+        let mut names: Vec<String> = listed.iter().filter_map(|path| self.note_name(path)).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Names of notes within `folder`, at most `limit`, in any order.
+    pub(in crate::store) async fn notes(&self, bucket: &str, folder: &str, limit: usize) -> Result<Vec<String>, Error> {
+        let path = self.note(folder);
+        let mut notes = self.store.list(Some(&path)).take(limit);
+        let mut names = Vec::new();
+        while let Some(note) = notes.next().await {
+            names.extend(self.note_name(&note.map_err(|error| translate(bucket, folder, &error))?.location));
+        }
+        Ok(names)
+    }
+
+    /// The name of the note at `path`.
+    fn note_name(&self, path: &Path) -> Option<String> {
+        let base = self.prefixed(&Path::from(RESERVED));
+        Some(path.as_ref().strip_prefix(base.as_ref())?.strip_prefix('/')?.to_owned())
+    }
+
     fn note(&self, name: &str) -> Path {
         self.prefixed(&Path::from_iter([RESERVED].into_iter().chain(name.split('/'))))
     }
@@ -260,6 +286,32 @@ async fn put_parts(
         return Err(None);
     }
     upload.complete().await.map_err(|error| Some(PartsError::Store(error)))
+}
+
+/// An upload whose parts are deleted unless it was completed, also where nobody waits for it any more.
+struct Parts(Option<Box<dyn MultipartUpload>>);
+
+impl Parts {
+    /// Stores the stream's parts, and deletes them where that fails.
+    async fn store(mut self, body: ByteStream, bytes: u64) -> Result<PutResult, Option<PartsError>> {
+        let Some(upload) = &mut self.0 else { return Err(None) };
+        let stored = put_parts(&mut **upload, body, bytes).await;
+        if stored.is_err() {
+            // What is left of a failed upload is the store's to sweep where this fails too.
+            let _ = upload.abort().await;
+        }
+        self.0 = None;
+        stored
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        // Without a runtime, at the end of the program, nothing more can be done.
+        if let (Some(mut upload), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move { upload.abort().await });
+        }
+    }
 }
 
 /// What is stored is not what was described, mostly because another was stored meanwhile.

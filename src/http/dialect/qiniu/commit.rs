@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -24,6 +24,7 @@ use super::variables::Template;
 use super::{Qiniu, callback};
 use crate::auth::upload::{MAX_KEY_BYTES, PutPolicy, UploadGrant};
 use crate::store::facts::{Facts, expiry, put_time};
+use crate::store::parts::seconds;
 use crate::store::spool::{self, Spooled};
 use crate::store::{self, Bucket};
 use crate::workers::Lane;
@@ -145,10 +146,9 @@ impl Qiniu {
             class: policy.class,
             ..Facts::default()
         };
-        let _turn = self.turns.take(bucket.name(), key).await;
         let body = spool::stream(content.files.clone());
-        match bucket.put_stream(key, body, content.bytes, facts, policy.may_replace()).await {
-            Err(store::Error::Exists { .. }) if bucket.stat(key).await?.facts.hash == content.hash => Ok(()),
+        match bucket.put_stream(key, body, content.bytes, facts.clone(), policy.may_replace()).await {
+            Err(store::Error::Exists { .. }) if bucket.adopt(key, facts).await? => Ok(()),
             result => Ok(result?),
         }
     }
@@ -208,7 +208,7 @@ fn no_jobs() -> Failure {
 /// The deadline and the size.
 fn check(incoming: &Incoming, now: SystemTime) -> Result<(), Failure> {
     let (policy, bytes) = (&incoming.grant.policy, incoming.content.bytes);
-    policy.check_deadline(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs())?;
+    policy.check_deadline(seconds(now))?;
     if bytes < policy.min_bytes {
         return Err(Failure::new(403, format!("file size {bytes} is below fsizeMin {}", policy.min_bytes)));
     }
@@ -294,6 +294,8 @@ fn answer(body: String) -> Response {
 
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
+    use std::time::Duration;
+
     use super::super::pfop::Pfops;
     use super::super::prefop::persistent_id;
     use super::super::testing::qiniu;

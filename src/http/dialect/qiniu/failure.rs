@@ -44,6 +44,17 @@ impl Failure {
         Self::new(599, "the server failed on this request")
     }
 
+    /// 507 where this server's own disk is full; 599 for its other failures.
+    pub fn of_disk(error: &std::io::Error) -> Self {
+        match store::is_full(error) {
+            true => {
+                tracing::warn!(%error, "the disk is full");
+                Self::new(status_of(ErrorKind::Full).as_u16(), "the server has no room left for what is sent")
+            }
+            false => Self::internal(error),
+        }
+    }
+
     /// The same failure with more in its body.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
@@ -87,7 +98,7 @@ impl From<queue::Error> for Failure {
     fn from(error: queue::Error) -> Self {
         match &error {
             queue::Error::Full { .. } => Self::new(429, error.to_string()),
-            _ if error.kind() == ErrorKind::Busy => of_kind(error.kind(), &error),
+            _ if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Full) => of_kind(error.kind(), &error),
             _ => Self::internal(&error),
         }
     }

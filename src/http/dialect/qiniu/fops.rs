@@ -43,7 +43,7 @@ pub(super) fn outputs(fops: &str) -> Result<Vec<OutputSpec>, Refusal> {
 fn output(command: &str) -> Result<OutputSpec, ParseError> {
     let (pipeline, saveas) = split_saveas(command);
     let destination = match saveas {
-        Some(saveas) => Plan::parse(saveas)?.saveas().map_or(Ok(Destination::Derived), destination)?,
+        Some(saveas) => Plan::parse(saveas)?.saveas().map_or(Destination::Derived, destination),
         None => Destination::Derived,
     };
     // Without a place to go to, an empty pipeline is no command.
@@ -54,17 +54,9 @@ fn output(command: &str) -> Result<OutputSpec, ParseError> {
     Ok(OutputSpec { command: command.to_owned(), pipeline: pipeline.to_owned(), destination, name: None })
 }
 
-fn destination(saveas: &SaveAs) -> Result<Destination, ParseError> {
-    if let Some(days) = saveas.delete_after_days {
-        return Err(ParseError::InvalidValue {
-            fop: "saveas",
-            argument: "deleteAfterDays".to_owned(),
-            value: days.to_string(),
-            expected: "none: results of jobs do not expire by themselves".to_owned(),
-        });
-    }
+fn destination(saveas: &SaveAs) -> Destination {
     let bucket = saveas.bucket.clone();
-    Ok(match (&saveas.template, &saveas.key) {
+    let place = match (&saveas.template, &saveas.key) {
         (Some(KeyTemplate::SaveKey(template)), _) => {
             Destination::Template { bucket, template: template.clone(), of: TemplateOf::Result }
         }
@@ -72,22 +64,33 @@ fn destination(saveas: &SaveAs) -> Result<Destination, ParseError> {
             Destination::Template { bucket, template: template.clone(), of: TemplateOf::Source }
         }
         (None, key) => Destination::Object { bucket, key: key.clone().unwrap_or_default() },
-    })
+    };
+    match saveas.delete_after_days {
+        Some(days) => Destination::ForDays { days, place: Box::new(place) },
+        None => place,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const FOPS: &str = "imageView2/2/w/200|saveas/cGhvdG9zOmEuanBn;imageInfo;saveas/cGhvdG9zOmI/deleteAfterDays/3";
+
     #[test]
     fn commands_are_outputs() {
-        let outputs = outputs("imageView2/2/w/200|saveas/cGhvdG9zOmEuanBn;imageInfo;saveas/cGhvdG9zOmI").unwrap();
+        let outputs = outputs(FOPS).unwrap();
         let object = |key: &str| Destination::Object { bucket: "photos".to_owned(), key: key.to_owned() };
         let expected = [
             ("imageView2/2/w/200|saveas/cGhvdG9zOmEuanBn", "imageView2/2/w/200", object("a.jpg")),
             ("imageInfo", "imageInfo", Destination::Derived),
-            ("saveas/cGhvdG9zOmI", "", object("b")),
+            (
+                "saveas/cGhvdG9zOmI/deleteAfterDays/3",
+                "",
+                Destination::ForDays { days: 3, place: Box::new(object("b")) },
+            ),
         ];
+        assert_eq!(outputs.len(), expected.len());
         for (output, (command, pipeline, destination)) in outputs.iter().zip(expected) {
             assert_eq!((output.command.as_str(), output.pipeline.as_str()), (command, pipeline));
             assert_eq!(output.destination, destination);
@@ -103,10 +106,6 @@ mod tests {
             ("avthumb/mp3/ar/x", "fops: command 1: avthumb: ar is \"x\"; expected an integer from 8000 to 96000"),
             ("imageInfo;nosuchfop/1", "fops: command 2: unsupported fop: nosuchfop"),
             ("imageView2/2/w/x", "fops: command 1: imageView2: w is \"x\"; expected an integer from 1 to 9999"),
-            (
-                "imageInfo|saveas/cGhvdG9zOmI=/deleteAfterDays/3",
-                "fops: command 1: saveas: deleteAfterDays is \"3\"; expected none: results of jobs do not expire by themselves",
-            ),
             (&many, "fops: 101 commands; expected 1 to 100 of them, joined by ;"),
         ] {
             assert_eq!(outputs(fops).unwrap_err().to_string(), message, "{fops}");

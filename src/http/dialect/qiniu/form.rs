@@ -124,7 +124,7 @@ impl Form {
             return Err(Failure::invalid("invalid multipart format: more than one file"));
         }
         let (name, media_type) = (field.file_name().map(str::to_owned), field.content_type().map(str::to_owned));
-        let mut writer = qiniu.spool.create(mime::HEAD_BYTES).await.map_err(|error| Failure::internal(&error))?;
+        let mut writer = qiniu.spool.create(mime::HEAD_BYTES).await.map_err(|error| Failure::of_disk(&error))?;
         while let Some(piece) = next_piece(qiniu, &mut field).await? {
             let bytes = writer.bytes() + piece.len() as u64;
             qiniu.check_most(bytes)?;
@@ -133,9 +133,9 @@ impl Form {
                 None if bytes > qiniu.settings.unsigned_bytes => return Err(unsigned(qiniu.settings.unsigned_bytes)),
                 None => {}
             }
-            writer.write(&piece).await.map_err(|error| Failure::internal(&error))?;
+            writer.write(&piece).await.map_err(|error| Failure::of_disk(&error))?;
         }
-        let spooled = writer.finish().await.map_err(|error| Failure::internal(&error))?;
+        let spooled = writer.finish().await.map_err(|error| Failure::of_disk(&error))?;
         self.file = Some(FormFile { name, media_type, spooled });
         Ok(())
     }

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::commit::{Content, Incoming};
 use super::entry::decode_text;
 use super::failure::{Failure, json as answer};
-use super::resumable::{MAX_PARTS, head_of, parts, read_body, request_id, spool, up_token};
+use super::resumable::{MAX_PARTS, begin_upload, head_of, parts, read_body, request_id, spool, up_token};
 use super::{Qiniu, mime};
 use crate::auth::upload::UploadGrant;
 use crate::store::parts::{Part, Upload};
@@ -41,8 +41,8 @@ pub(super) async fn make_block(
     bytes.parse().ok().filter(|bytes| (1..=BLOCK_BYTES).contains(bytes)).ok_or_else(|| {
         Failure::invalid(format!("invalid argument: blockSize {bytes:?}; expected 1 to {BLOCK_BYTES}"))
     })?;
-    let block = qiniu.uploads.begin(&grant.policy.bucket, None, SystemTime::now()).await;
-    add_chunk(&qiniu, &block.map_err(|error| Failure::internal(&error))?, 0, request).await
+    let block = begin_upload(&qiniu, &grant, None, SystemTime::now()).await?;
+    add_chunk(&qiniu, &block, 0, request).await
 }
 
 /// Adds a chunk to a block.
@@ -71,7 +71,7 @@ async fn add_chunk(qiniu: &Qiniu, block: &Upload, offset: u64, request: Request)
         return Err(Failure::new(413, format!("the block has more than {BLOCK_BYTES} bytes")));
     }
     let crc32 = spooled.crc32;
-    let chunk = block.add(number, spooled).await.map_err(|error| Failure::internal(&error))?;
+    let chunk = block.add(number, spooled).await.map_err(|error| Failure::of_disk(&error))?;
     Ok(answer(
         StatusCode::OK,
         &json!({
@@ -91,21 +91,15 @@ pub(super) async fn make_file(
     Path(path): Path<String>,
     request: Request,
 ) -> Result<Response, Failure> {
-    let grant = up_token(&qiniu, request.headers())?;
-    let (bytes, named) = Named::parse(&path)?;
-    let request_id = request_id(&request);
+    let start = Start::read(&qiniu, &path, &request)?;
     let list = read_body(&qiniu, request.into_body(), MAX_LIST_BYTES).await?;
     let list = std::str::from_utf8(&list).map_err(|_| Failure::new(701, "invalid ctx: it is not UTF-8"))?;
     let mut blocks = Vec::new();
     for ctx in list.split(',').map(str::trim).filter(|ctx| !ctx.is_empty()) {
-        blocks.push(find_block(&qiniu, &grant, ctx).await?);
+        blocks.push(find_block(&qiniu, &start.grant, ctx).await?);
     }
     let content = content(&qiniu, &blocks).await?;
-    if bytes.is_some_and(|bytes| bytes != content.bytes) {
-        let message = format!("invalid argument: fsize {path:?}; the blocks have {} bytes", content.bytes);
-        return Err(Failure::invalid(message));
-    }
-    let result = qiniu.commit(named.into_incoming(grant, content, request_id), SystemTime::now()).await;
+    let result = qiniu.commit(start.into_incoming(content)?, SystemTime::now()).await;
     let is_stored = result.as_ref().map_or_else(|failure| failure.details.contains_key("key"), |_| true);
     if is_stored {
         for block in blocks {
@@ -152,10 +146,8 @@ pub(super) async fn put_base64(
     Path(path): Path<String>,
     request: Request,
 ) -> Result<Response, Failure> {
-    let grant = up_token(&qiniu, request.headers())?;
-    let (bytes, named) = Named::parse(&path)?;
-    let request_id = request_id(&request);
-    let mut writer = qiniu.spool.create(mime::HEAD_BYTES).await.map_err(|error| Failure::internal(&error))?;
+    let start = Start::read(&qiniu, &path, &request)?;
+    let mut writer = qiniu.spool.create(mime::HEAD_BYTES).await.map_err(|error| Failure::of_disk(&error))?;
     let (mut pieces, mut quads) = (request.into_body().into_data_stream(), Quads::default());
     loop {
         let next = tokio::time::timeout(qiniu.settings.patience, pieces.next()).await;
@@ -163,16 +155,13 @@ pub(super) async fn put_base64(
         let piece = piece.map_err(|error| Failure::invalid(format!("the body could not be read: {error}")))?;
         let decoded = quads.take(piece.as_ref())?;
         qiniu.check_most(writer.bytes() + decoded.len() as u64)?;
-        writer.write(&decoded).await.map_err(|error| Failure::internal(&error))?;
+        writer.write(&decoded).await.map_err(|error| Failure::of_disk(&error))?;
         if piece.is_none() {
             break;
         }
     }
-    let spooled = writer.finish().await.map_err(|error| Failure::internal(&error))?;
-    if bytes.is_some_and(|bytes| bytes != spooled.bytes) {
-        return Err(Failure::invalid(format!("invalid argument: fsize; the body has {} bytes", spooled.bytes)));
-    }
-    if let Some(crc32) = named.crc32.filter(|crc32| *crc32 != spooled.crc32) {
+    let spooled = writer.finish().await.map_err(|error| Failure::of_disk(&error))?;
+    if let Some(crc32) = start.named.crc32.filter(|crc32| *crc32 != spooled.crc32) {
         let message = format!("crc32 mismatch: the path says {crc32}, the file has {}", spooled.crc32);
         return Err(Failure::new(406, message));
     }
@@ -183,7 +172,7 @@ pub(super) async fn put_base64(
         head: spooled.head.clone(),
         spooled: Some(spooled),
     };
-    qiniu.commit(named.into_incoming(grant, content, request_id), SystemTime::now()).await
+    qiniu.commit(start.into_incoming(content)?, SystemTime::now()).await
 }
 
 /// Base64 that comes in pieces.
@@ -207,6 +196,43 @@ impl Quads {
             return Err(malformed());
         }
         STANDARD.decode(group).map_err(|_| malformed())
+    }
+}
+
+/// What `mkfile` and `putb64` say of a file before its bytes.
+struct Start {
+    grant: UploadGrant,
+    request_id: String,
+    /// The file's length, where it is known.
+    bytes: Option<u64>,
+    named: Named,
+}
+
+impl Start {
+    fn read(qiniu: &Qiniu, path: &str, request: &Request) -> Result<Self, Failure> {
+        let grant = up_token(qiniu, request.headers())?;
+        let (bytes, named) = Named::parse(path)?;
+        Ok(Self { grant, request_id: request_id(request), bytes, named })
+    }
+
+    /// The file, once its bytes are there.
+    fn into_incoming(self, content: Content) -> Result<Incoming, Failure> {
+        let Self { grant, request_id, bytes, named } = self;
+        if let Some(bytes) = bytes.filter(|bytes| *bytes != content.bytes) {
+            let message = format!("invalid argument: fsize is {bytes}; the file has {} bytes", content.bytes);
+            return Err(Failure::invalid(message));
+        }
+        Ok(Incoming {
+            grant,
+            key: named.key,
+            file_name: named.file_name,
+            client_type: named.media_type,
+            custom: named.custom,
+            metadata: named.metadata,
+            accept: None,
+            content,
+            request_id,
+        })
     }
 }
 
@@ -258,20 +284,6 @@ impl Named {
             _ => {}
         }
         Ok(())
-    }
-
-    fn into_incoming(self, grant: UploadGrant, content: Content, request_id: String) -> Incoming {
-        Incoming {
-            grant,
-            key: self.key,
-            file_name: self.file_name,
-            client_type: self.media_type,
-            custom: self.custom,
-            metadata: self.metadata,
-            accept: None,
-            content,
-            request_id,
-        }
     }
 }
 

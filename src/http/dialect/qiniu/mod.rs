@@ -17,14 +17,13 @@ pub mod pfop;
 pub mod prefop;
 pub mod resources;
 mod resumable;
-mod turns;
 pub mod values;
 pub mod variables;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -40,8 +39,8 @@ use crate::http::server::request_id;
 use crate::http::target::Delivery;
 use crate::store::parts::Uploads;
 use crate::store::spool::Spool;
+use crate::store::turns::Turns;
 use crate::store::{Bucket, Remote};
-use turns::Turns;
 
 /// What uploads may take.
 #[derive(Clone, Debug)]
@@ -90,7 +89,6 @@ pub struct Qiniu {
     settings: Settings,
     spool: Spool,
     uploads: Uploads,
-    turns: Turns,
     completions: Turns,
 }
 
@@ -99,14 +97,7 @@ impl Qiniu {
     pub fn new(delivery: Arc<Delivery>, remote: Remote, pfops: Option<Pfops>, settings: Settings) -> Self {
         let spool = Spool::new(settings.data_dir.join("spool"));
         let uploads = Uploads::new(settings.data_dir.join("uploads"));
-        let (turns, completions) = (Turns::default(), Turns::default());
-        Self { delivery, remote, pfops, settings, spool, uploads, turns, completions }
-    }
-
-    /// Deletes what dead processes have left and uploads that have expired. It reads folders, and may block.
-    pub fn sweep(&self, now: SystemTime) {
-        self.spool.sweep(now);
-        self.uploads.sweep(now);
+        Self { delivery, remote, pfops, settings, spool, uploads, completions: Turns::default() }
     }
 
     fn bucket(&self, name: &str) -> Result<&Arc<Bucket>, Failure> {

@@ -214,8 +214,8 @@ fn expected(name: &str) -> &'static str {
 
 /// The buckets that a job reads and writes.
 fn buckets_of<'a>(source: &'a str, outputs: &'a [OutputSpec]) -> impl Iterator<Item = &'a str> {
-    let destinations = outputs.iter().filter_map(|output| match &output.destination {
-        Destination::Derived => None,
+    let destinations = outputs.iter().filter_map(|output| match output.destination.place() {
+        Destination::Derived | Destination::ForDays { .. } => None,
         Destination::Object { bucket, .. } | Destination::Template { bucket, .. } => Some(bucket.as_str()),
     });
     std::iter::once(source).chain(destinations)

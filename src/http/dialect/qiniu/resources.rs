@@ -85,21 +85,24 @@ impl Operation {
         match self {
             Self::Stat(entry) => {
                 let stat = opened(qiniu, caller, entry)?.stat(&entry.key).await?;
+                if stat.facts.is_expired(now) {
+                    return Err(store::Error::NotFound { bucket: entry.bucket.clone(), key: entry.key.clone() }.into());
+                }
                 Ok(Some(Value::Object(described(&stat))))
             }
             Self::Delete(entry) => {
-                let bucket = opened(qiniu, caller, entry)?;
-                let _turn = qiniu.turns.take(&entry.bucket, &entry.key).await;
-                bucket.delete(&entry.key).await?;
+                opened(qiniu, caller, entry)?.delete(&entry.key).await?;
                 Ok(None)
             }
             Self::Copy(from, to, is_forced) => {
-                copy(qiniu, caller, (from, to), *is_forced, now).await?;
+                if let Some((source, target)) = two(qiniu, caller, (from, to), *is_forced).await? {
+                    source.copy(&from.key, target, &to.key, *is_forced, now).await?;
+                }
                 Ok(None)
             }
             Self::Move(from, to, is_forced) => {
-                if copy(qiniu, caller, (from, to), *is_forced, now).await? {
-                    qiniu.bucket(&from.bucket)?.delete(&from.key).await?;
+                if let Some((source, target)) = two(qiniu, caller, (from, to), *is_forced).await? {
+                    source.relocate(&from.key, target, &to.key, *is_forced, now).await?;
                 }
                 Ok(None)
             }
@@ -183,37 +186,31 @@ fn opened<'q>(qiniu: &'q Qiniu, caller: &Caller, entry: &Entry) -> Result<&'q Ar
     Ok(bucket)
 }
 
-/// Copies, and tells whether the two are different objects.
-async fn copy(
-    qiniu: &Qiniu,
+/// The buckets that one object is copied or moved from and to; `None` where both are the same object and nothing is to be done.
+async fn two<'q>(
+    qiniu: &'q Qiniu,
     caller: &Caller,
     (from, to): (&Entry, &Entry),
     is_forced: bool,
-    now: SystemTime,
-) -> Result<bool, Failure> {
+) -> Result<Option<(&'q Arc<Bucket>, &'q Arc<Bucket>)>, Failure> {
     let (source, target) = (opened(qiniu, caller, from)?, opened(qiniu, caller, to)?);
     if to.key.len() > MAX_KEY_BYTES {
         return Err(Failure::invalid(format!("key has {} bytes; expected at most {MAX_KEY_BYTES}", to.key.len())));
     }
     if from == to {
         source.head(&from.key).await?;
-        return if is_forced { Ok(false) } else { Err(Failure::new(614, "file exists")) };
+        return if is_forced { Ok(None) } else { Err(Failure::new(614, "file exists")) };
     }
-    let _turn = qiniu.turns.take(&to.bucket, &to.key).await;
-    source.copy(&from.key, target, &to.key, is_forced, now).await?;
-    Ok(true)
+    Ok(Some((source, target)))
 }
 
 async fn change_facts(
     qiniu: &Qiniu,
     caller: &Caller,
     entry: &Entry,
-    update: impl Fn(&Stat) -> Result<Facts, Failure>,
+    update: impl FnOnce(&Stat) -> Result<Facts, Failure>,
 ) -> Result<Option<Value>, Failure> {
-    let bucket = opened(qiniu, caller, entry)?;
-    let _turn = qiniu.turns.take(&entry.bucket, &entry.key).await;
-    let stat = bucket.stat(&entry.key).await?;
-    bucket.set_facts(&entry.key, update(&stat)?).await?;
+    opened(qiniu, caller, entry)?.change_facts(&entry.key, update).await?;
     Ok(None)
 }
 

@@ -22,7 +22,7 @@ use super::failure::{Failure, json as answer};
 use super::{Qiniu, RequestId, mime};
 use crate::auth;
 use crate::auth::upload::{self, UploadGrant};
-use crate::store::parts::{Part, Upload};
+use crate::store::parts::{Part, Upload, seconds};
 use crate::store::qetag::qetag_of_parts;
 use crate::store::spool::{Spooled, Writer};
 
@@ -40,9 +40,19 @@ pub(super) async fn begin(
 ) -> Result<Response, Failure> {
     let grant = granted(&qiniu, &headers, &bucket)?;
     let key = decode_key(&key)?;
-    let upload = qiniu.uploads.begin(&grant.policy.bucket, key.as_deref(), SystemTime::now()).await;
-    let upload = upload.map_err(|error| Failure::internal(&error))?;
+    let upload = begin_upload(&qiniu, &grant, key.as_deref(), SystemTime::now()).await?;
     Ok(answer(StatusCode::OK, &json!({ "uploadId": upload.id, "expireAt": upload.purpose.expires })))
+}
+
+/// Begins an upload whose token has not expired. Later it may: only when the file is complete the deadline counts again.
+pub(super) async fn begin_upload(
+    qiniu: &Qiniu,
+    grant: &UploadGrant,
+    key: Option<&str>,
+    now: SystemTime,
+) -> Result<Upload, Failure> {
+    grant.policy.check_deadline(seconds(now))?;
+    qiniu.uploads.begin(&grant.policy.bucket, key, now).await.map_err(|error| Failure::of_disk(&error))
 }
 
 /// Takes a part.
@@ -61,7 +71,7 @@ pub(super) async fn put_part(
     if expected_md5.is_some_and(|expected| expected != md5) {
         return Err(Failure::new(406, format!("md5 mismatch: the part has {md5}")));
     }
-    let part = upload.add(number, spooled).await.map_err(|error| Failure::internal(&error))?;
+    let part = upload.add(number, spooled).await.map_err(|error| Failure::of_disk(&error))?;
     Ok(answer(StatusCode::OK, &json!({ "etag": part.hash, "md5": md5 })))
 }
 
@@ -109,7 +119,7 @@ pub(super) async fn abort(
     headers: HeaderMap,
 ) -> Result<StatusCode, Failure> {
     granted(&qiniu, &headers, &bucket)?;
-    let _turn = qiniu.completions.take("", &id).await;
+    let _turn = qiniu.completions.take(&id).await;
     find(&qiniu, &bucket, &key, &id).await?.end().await;
     Ok(StatusCode::OK)
 }
@@ -143,7 +153,7 @@ pub(super) async fn complete(
     let grant = granted(&qiniu, request.headers(), &bucket)?;
     let request_id = request_id(&request);
     let completion = read_completion(&qiniu, request.into_body()).await?;
-    let _turn = qiniu.completions.take("", &id).await;
+    let _turn = qiniu.completions.take(&id).await;
     let upload = find(&qiniu, &bucket, &key, &id).await?;
     let content = content(&upload, &completion.parts).await?;
     qiniu.check_most(content.bytes)?;
@@ -266,15 +276,15 @@ pub(super) async fn spool(qiniu: &Qiniu, body: Body, others: u64) -> Result<(Spo
         let piece = piece.map_err(|error| Failure::invalid(format!("the body could not be read: {error}")))?;
         qiniu.check_most(others + writer.bytes() + piece.len() as u64)?;
         md5.update(&piece);
-        writer.write(&piece).await.map_err(|error| Failure::internal(&error))?;
+        writer.write(&piece).await.map_err(|error| Failure::of_disk(&error))?;
     }
-    let spooled = writer.finish().await.map_err(|error| Failure::internal(&error))?;
+    let spooled = writer.finish().await.map_err(|error| Failure::of_disk(&error))?;
     let digits = md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((spooled, digits))
 }
 
 async fn new_file(qiniu: &Qiniu) -> Result<Writer, Failure> {
-    qiniu.spool.create(mime::HEAD_BYTES).await.map_err(|error| Failure::internal(&error))
+    qiniu.spool.create(mime::HEAD_BYTES).await.map_err(|error| Failure::of_disk(&error))
 }
 
 /// Names of metadata with their prefix, in lower case.

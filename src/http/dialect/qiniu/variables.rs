@@ -3,6 +3,8 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use crate::jobs::template::{Piece, pieces};
+
 /// What stays as it is in a form: what browsers leave.
 const FORM_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
 
@@ -10,23 +12,10 @@ const FORM_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template<'t>(Vec<Piece<'t>>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece<'t> {
-    Text(&'t str),
-    Variable(&'t str),
-}
-
 impl<'t> Template<'t> {
     /// Takes a template apart. `$(` without an end is text.
     pub fn parse(text: &'t str) -> Self {
-        let (mut pieces, mut rest) = (Vec::new(), text);
-        while let Some((before, name, after)) = next_variable(rest) {
-            pieces.push(Piece::Text(before));
-            pieces.push(Piece::Variable(name));
-            rest = after;
-        }
-        pieces.push(Piece::Text(rest));
-        Self(pieces)
+        Self(pieces(text))
     }
 
     /// The names of its variables, without their parts.
@@ -72,12 +61,6 @@ impl<'t> Template<'t> {
         self.0.iter().for_each(|piece| put(&mut out, piece));
         out
     }
-}
-
-fn next_variable(text: &str) -> Option<(&str, &str, &str)> {
-    let start = text.find("$(")?;
-    let end = start + text[start..].find(')')?;
-    Some((&text[..start], &text[start + 2..end], &text[end + 1..]))
 }
 
 /// Whether the text so far has opened a string of JSON.
