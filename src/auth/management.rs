@@ -52,10 +52,11 @@ impl SignedRequest<'_> {
         let covers_body = content_type.is_some_and(|it| it != OCTETS_TYPE) && !self.body.is_empty();
         let bodies = if covers_body { vec![self.body, &[]] } else { vec![&[][..]] };
         let headers = self.signed_headers();
-        targets(self.target).flat_map(move |target| {
-            let head = format!("{} {target}\nHost: {}\n{headers}\n", self.method, self.host);
-            bodies.clone().into_iter().map(move |body| [head.as_bytes(), body].concat())
-        })
+        let heads = targets(self.target).flat_map(move |target| {
+            let head = |host| format!("{} {target}\nHost: {host}\n{headers}\n", self.method);
+            hosts(self.host).map(head).collect::<Vec<_>>()
+        });
+        heads.flat_map(move |head| bodies.clone().into_iter().map(move |body| [head.as_bytes(), body].concat()))
     }
 
     /// `Content-Type` and every `X-Qiniu-…`, sorted by name, a line each.
@@ -76,6 +77,12 @@ fn targets(target: &str) -> impl Iterator<Item = String> + use<> {
     let decoded = percent_decode_str(path).decode_utf8().ok().map(|path| format!("{path}{query}"));
     let decoded = decoded.filter(|decoded| decoded != target);
     [Some(target.to_owned()), bare.map(str::to_owned), decoded].into_iter().flatten()
+}
+
+/// The spellings of a host that a client may have signed: the Node client names a port twice.
+fn hosts(host: &str) -> impl Iterator<Item = String> {
+    let port = host.rsplit_once(':').map(|(_, port)| port).filter(|port| port.bytes().all(|it| it.is_ascii_digit()));
+    [Some(host.to_owned()), port.map(|port| format!("{host}:{port}"))].into_iter().flatten()
 }
 
 /// A header's name as Go writes it: `x-qiniu-aaa` is `X-Qiniu-Aaa`.
@@ -206,6 +213,18 @@ mod tests {
 
     fn date(text: &str) -> SystemTime {
         parse_date(text).unwrap()
+    }
+
+    #[test]
+    fn ports_may_be_named_twice() {
+        for (host, spellings) in [
+            ("a.example.com", vec!["a.example.com"]),
+            ("127.0.0.1:8081", vec!["127.0.0.1:8081", "127.0.0.1:8081:8081"]),
+            ("[::1]", vec!["[::1]"]),
+            ("[::1]:80", vec!["[::1]:80", "[::1]:80:80"]),
+        ] {
+            assert_eq!(hosts(host).collect::<Vec<_>>(), spellings, "{host}");
+        }
     }
 
     /// Spec 2.2.

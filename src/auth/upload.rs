@@ -67,6 +67,8 @@ pub struct PutPolicy {
     pub class: u8,
     /// `deleteAfterDays`.
     pub delete_after_days: Option<u64>,
+    /// `trafficLimit`: how fast a file may come.
+    pub bits_per_second: Option<u64>,
     /// `keylimit`: the keys that are allowed; empty for any.
     pub keys: Vec<String>,
 }
@@ -190,9 +192,9 @@ fn read_policy(json: &[u8]) -> Result<PutPolicy, Error> {
         mime_limit: fields.text("mimeLimit")?,
         class: read_class(&fields)?,
         delete_after_days: fields.count("deleteAfterDays")?.filter(|days| *days > 0),
+        bits_per_second: read_traffic_limit(&fields)?,
         keys: fields.texts("keylimit")?,
     };
-    check_traffic_limit(&fields)?;
     match policy.force_save_key && policy.save_key.is_none() {
         true => Err(refused("saveKey", "is missing", "a template, as forceSaveKey is set")),
         false => Ok(policy),
@@ -255,11 +257,12 @@ fn read_class(fields: &Fields) -> Result<u8, Error> {
         .ok_or_else(|| refused("fileType", &format!("is {class}"), "0 to 4"))
 }
 
-/// The limit is checked as the vendor does, and then not applied.
-fn check_traffic_limit(fields: &Fields) -> Result<(), Error> {
-    match fields.count("trafficLimit")?.filter(|bits| *bits != 0 && !TRAFFIC_LIMITS.contains(bits)) {
-        Some(bits) => Err(refused("trafficLimit", &format!("is {bits}"), "819200 to 838860800")),
-        None => Ok(()),
+fn read_traffic_limit(fields: &Fields) -> Result<Option<u64>, Error> {
+    match fields.count("trafficLimit")?.filter(|bits| *bits != 0) {
+        Some(bits) if !TRAFFIC_LIMITS.contains(&bits) => {
+            Err(refused("trafficLimit", &format!("is {bits}"), "819200 to 838860800"))
+        }
+        limit => Ok(limit),
     }
 }
 
@@ -387,6 +390,8 @@ mod tests {
         assert_eq!(with(r#""fsizeLimit":1.5e9,"fsizeMin":0"#).unwrap().max_bytes, Some(1_500_000_000));
         assert_eq!(with(r#""detectMime":-1"#).unwrap().detect_mime, DetectMime::Keep);
         assert_eq!(with(r#""returnUrl":"","endUser":null"#).unwrap().return_url, None);
+        assert_eq!(with(r#""trafficLimit":819200"#).unwrap().bits_per_second, Some(819_200));
+        assert_eq!(with(r#""trafficLimit":0"#).unwrap().bits_per_second, None);
         assert_eq!(with(r#""deleteAfterDays":7,"fileType":1"#).unwrap().delete_after_days, Some(7));
         let callback =
             with(r#""callbackUrl":"http://a/;http://b/","callbackBody":"k=$(key)""#).unwrap().callback.unwrap();
@@ -405,6 +410,10 @@ mod tests {
             (r#""fileType":5"#, "fileType is 5; expected 0 to 4"),
             (r#""trafficLimit":1"#, "trafficLimit is 1; expected 819200 to 838860800"),
             (r#""callbackUrl":"http://a/""#, "callbackBody is missing; expected a template, with callbackUrl"),
+            (
+                r#""callbackUrl":"http://a;;http://b;c;d;e;f;g;h;i","callbackBody":"x""#,
+                "callbackUrl names 9 addresses; expected 1 to 8 of them, joined by ;",
+            ),
             (r#""forceSaveKey":true"#, "saveKey is missing; expected a template, as forceSaveKey is set"),
             (r#""keylimit":["a",1]"#, "keylimit is no such list; expected at most 20 strings"),
         ] {

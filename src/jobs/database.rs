@@ -206,10 +206,17 @@ async fn pool(url: &url::Url, connections: u32, is_sqlite: bool) -> Result<AnyPo
     let pool = AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
+        .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(is_usable(connection)))))
         .after_connect(move |connection, _| Box::pin(async move { prepare(connection, is_sqlite).await }));
     // A database in memory lives as long as its connection.
     let pool = if is_sqlite { pool.idle_timeout(None).max_lifetime(None).min_connections(1) } else { pool };
     pool.connect_with(options).await
+}
+
+/// Whether a connection can begin a transaction. A full disk ends SQLite's without a word to whoever counts them, and then
+/// none could ever begin on that connection again.
+fn is_usable(connection: &AnyConnection) -> bool {
+    !sqlx::Connection::is_in_transaction(connection)
 }
 
 /// Sets a new connection up. An accepted job is on the disk when its caller hears of it.

@@ -3,6 +3,8 @@
 mod film;
 mod record;
 mod source;
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

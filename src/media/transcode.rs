@@ -1,5 +1,11 @@
 //! `avthumb/<format>/…`: sound and film in another format.
 
+mod formats;
+#[cfg(test)]
+mod tests;
+
+use formats::{AudioCodec, FORMATS, Format, VideoCodec};
+
 use super::frame::Turn;
 use super::values::{Milliseconds, bit_rate};
 use crate::plan::ParseError;
@@ -38,77 +44,6 @@ struct Video {
     turn: Option<Turn>,
 }
 
-/// A container, and the codecs that it holds, the usual one first.
-#[derive(Debug, PartialEq, Eq)]
-struct Format {
-    name: &'static str,
-    muxer: &'static str,
-    media_type: &'static str,
-    audio: &'static [AudioCodec],
-    video: &'static [VideoCodec],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AudioCodec {
-    Mp3,
-    Aac,
-    Vorbis,
-    Opus,
-    Flac,
-    Pcm,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum VideoCodec {
-    H264,
-    Vp8,
-    Vp9,
-    Flv,
-    Gif,
-}
-
-const fn sound(
-    name: &'static str,
-    muxer: &'static str,
-    media_type: &'static str,
-    codec: &'static [AudioCodec],
-) -> Format {
-    Format { name, muxer, media_type, audio: codec, video: &[] }
-}
-
-/// All formats that are written.
-static FORMATS: [Format; 11] = [
-    sound("mp3", "mp3", "audio/mpeg", &[AudioCodec::Mp3]),
-    sound("m4a", "ipod", "audio/mp4", &[AudioCodec::Aac]),
-    sound("aac", "adts", "audio/aac", &[AudioCodec::Aac]),
-    sound("wav", "wav", "audio/wav", &[AudioCodec::Pcm]),
-    sound("flac", "flac", "audio/flac", &[AudioCodec::Flac]),
-    sound("ogg", "ogg", "audio/ogg", &[AudioCodec::Vorbis, AudioCodec::Opus]),
-    sound("opus", "opus", "audio/ogg", &[AudioCodec::Opus]),
-    Format {
-        name: "mp4",
-        muxer: "mp4",
-        media_type: "video/mp4",
-        audio: &[AudioCodec::Aac, AudioCodec::Mp3],
-        video: &[VideoCodec::H264],
-    },
-    Format {
-        name: "webm",
-        muxer: "webm",
-        media_type: "video/webm",
-        audio: &[AudioCodec::Vorbis, AudioCodec::Opus],
-        video: &[VideoCodec::Vp8, VideoCodec::Vp9],
-    },
-    Format {
-        name: "flv",
-        muxer: "flv",
-        media_type: "video/x-flv",
-        audio: &[AudioCodec::Aac],
-        video: &[VideoCodec::H264, VideoCodec::Flv],
-    },
-    Format { name: "gif", muxer: "gif", media_type: "image/gif", audio: &[], video: &[VideoCodec::Gif] },
-];
-
 /// Names of arguments, for who misspells one.
 const ARGUMENTS: [&str; 17] = [
     "ab",
@@ -129,87 +64,6 @@ const ARGUMENTS: [&str; 17] = [
     "an",
     "vn",
 ];
-
-impl AudioCodec {
-    /// Under the names that the vendor and the program have for it.
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "libmp3lame" | "mp3" => Self::Mp3,
-            "aac" | "libfaac" | "libfdk_aac" => Self::Aac,
-            "libvorbis" | "vorbis" => Self::Vorbis,
-            "libopus" | "opus" => Self::Opus,
-            "flac" => Self::Flac,
-            "pcm_s16le" => Self::Pcm,
-            _ => return None,
-        })
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Mp3 => "libmp3lame",
-            Self::Aac => "aac",
-            Self::Vorbis => "libvorbis",
-            Self::Opus => "libopus",
-            Self::Flac => "flac",
-            Self::Pcm => "pcm_s16le",
-        }
-    }
-
-    /// The rates that it has, rising; none where it has all.
-    const fn sample_rates(self) -> &'static [u32] {
-        match self {
-            Self::Mp3 => &[8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000],
-            Self::Aac => {
-                &[8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000]
-            }
-            Self::Opus => &[8000, 12_000, 16_000, 24_000, 48_000],
-            Self::Vorbis | Self::Flac | Self::Pcm => &[],
-        }
-    }
-
-    /// The rate that it has next to `wanted`: requests with 22061 are in the vendor's own examples.
-    fn sample_rate(self, wanted: u32) -> u32 {
-        let rates = self.sample_rates().iter().copied();
-        rates.min_by_key(|rate| rate.abs_diff(wanted)).unwrap_or(wanted)
-    }
-
-    const fn most_channels(self) -> u8 {
-        if matches!(self, Self::Mp3) { 2 } else { 6 }
-    }
-
-    /// Whether its quality is a number from 0 to 9 instead of a bit rate.
-    const fn has_quality(self) -> bool {
-        matches!(self, Self::Mp3 | Self::Vorbis)
-    }
-
-    /// Whether it is coded at a bit rate.
-    const fn has_bit_rate(self) -> bool {
-        !matches!(self, Self::Flac | Self::Pcm)
-    }
-}
-
-impl VideoCodec {
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "libx264" | "h264" => Self::H264,
-            "libvpx" | "vp8" => Self::Vp8,
-            "libvpx-vp9" | "vp9" => Self::Vp9,
-            "flv" | "flv1" => Self::Flv,
-            "gif" => Self::Gif,
-            _ => return None,
-        })
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::H264 => "libx264",
-            Self::Vp8 => "libvpx",
-            Self::Vp9 => "libvpx-vp9",
-            Self::Flv => "flv",
-            Self::Gif => "gif",
-        }
-    }
-}
 
 impl Transcode {
     /// Reads what follows `avthumb`.
@@ -462,79 +316,4 @@ fn aspect(text: &str) -> Option<(u16, u16)> {
     let (width, height) = text.split_once(':')?;
     let part = |text: &str| crate::plan::scan::integer_in(text, &(1..=1000));
     Some((part(width)?, part(height)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Transcode, String> {
-        Transcode::parse(&mut Cursor::new("avthumb", Some(text))).map_err(|error| error.to_string())
-    }
-
-    /// Spec 7.4, and what else occurs.
-    #[test]
-    fn arguments_become_those_of_the_program() {
-        for (text, expected) in [
-            ("mp3/aq/6/ar/16000", "-c:a libmp3lame -q:a 6 -ar 16000 -vn -f mp3"),
-            ("mp3/ar/44100/ab/32k", "-c:a libmp3lame -b:a 32000 -ar 44100 -vn -f mp3"),
-            ("ogg/aq/3", "-c:a libvorbis -q:a 7 -vn -f ogg"),
-            ("wav/ab/64k/ac/1", "-c:a pcm_s16le -ac 1 -vn -f wav"),
-            ("opus/ar/44100", "-c:a libopus -ar 48000 -vn -f opus"),
-            (
-                "mp4/r/30/vb/256k/vcodec/libx264/ar/22061/ab/64k/acodec/libmp3lame",
-                "-c:a libmp3lame -b:a 64000 -ar 22050 -c:v libx264 -pix_fmt yuv420p -preset veryfast -threads 2 -b:v 256000 \
-                 -r 30 -vf scale=trunc(iw/2)*2:trunc(ih/2)*2 -movflags +faststart -f mp4",
-            ),
-            (
-                "webm/an/1/s/641x/rotate/90/aspect/16:9",
-                "-an -c:v libvpx -pix_fmt yuv420p -threads 2 -aspect 16:9 -vf transpose=clock,scale=640:-2 -f webm",
-            ),
-            (
-                "gif/s/100x80/autoscale/1",
-                "-an -c:v gif -threads 2 -vf scale=100:80:force_original_aspect_ratio=decrease:force_divisible_by=2 -f gif",
-            ),
-        ] {
-            let arguments = parse(text).unwrap_or_else(|error| panic!("{error}")).output_arguments().join(" ");
-            let (_, codecs) = arguments.split_once("-flags:a +bitexact ").expect("always the same flags");
-            assert_eq!(codecs, expected, "{text}");
-        }
-        let part = parse("mp3/ss/1.5/t/2/stripmeta/1").expect("a part");
-        assert_eq!(part.input_arguments(), ["-ss", "1.500"]);
-        assert!(part.output_arguments().join(" ").starts_with("-t 2.000 -sn"));
-        assert_eq!(part.length_of(Milliseconds(3000)), Milliseconds(1500));
-        assert_eq!(part.length_of(Milliseconds(10_000)), Milliseconds(2000));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let formats = "mp3, m4a, aac, wav, flac, ogg, opus, mp4, webm, flv, gif";
-        for (text, message) in [
-            ("", format!("avthumb: the format is missing; expected one of {formats}")),
-            ("iphone_low", format!("avthumb: the format is \"iphone_low\"; expected one of {formats}")),
-            (
-                "m3u8/vb/440k",
-                "unsupported fop: avthumb/m3u8: playlists of segments are not made here; ask for mp4".to_owned(),
-            ),
-            ("mp3/ab/9m", "avthumb: ab is \"9m\"; expected a bit rate from 8k to 512k, such as 128k".to_owned()),
-            ("mp3/ab/32", "avthumb: ab is \"32\"; expected a bit rate from 8k to 512k, such as 128k".to_owned()),
-            ("mp3/aq/10", "avthumb: aq is \"10\"; expected an integer from 0 to 9".to_owned()),
-            ("m4a/aq/5", "avthumb: aq is \"5\"; expected ab: aac has no aq".to_owned()),
-            ("mp3/ar/7999", "avthumb: ar is \"7999\"; expected an integer from 8000 to 96000".to_owned()),
-            ("mp3/ac/3", "avthumb: ac is \"3\"; expected at most 2 with libmp3lame".to_owned()),
-            ("mp4/s/x", "avthumb: s is \"x\"; expected <W>x<H>, <W>x or x<H>, each from 20 to 3840".to_owned()),
-            ("mp4/vcodec/libvpx", "avthumb: vcodec is \"libvpx\"; expected one of libx264".to_owned()),
-            ("mp3/vcodec/libx264", "avthumb: vcodec is \"libx264\"; expected none in this format".to_owned()),
-            (
-                "mp4/aspect/16x9",
-                "avthumb: aspect is \"16x9\"; expected <width>:<height>, each from 1 to 1000".to_owned(),
-            ),
-            ("mp3/an/1", "avthumb: an and vn is \"1\"; expected mp3 to keep its sound or its film".to_owned()),
-            ("mp4/r/61", "avthumb: r is \"61\"; expected an integer from 1 to 60".to_owned()),
-        ] {
-            assert_eq!(parse(text).expect_err(text), message, "{text}");
-        }
-        let unknown = parse("mp3/filter/movie").expect_err("no such argument");
-        assert!(unknown.starts_with("avthumb: unknown argument \"filter\"; expected one of ab, aq"), "{unknown}");
-    }
 }

@@ -177,6 +177,23 @@ fn pieces_of(file: File) -> ByteStream {
     }))
 }
 
+/// Makes one file of these at `path`: another name of the only one, or else a copy.
+///
+/// # Errors
+/// Where it cannot be written.
+pub async fn gather(files: &[PathBuf], path: &Path) -> io::Result<()> {
+    if let [only] = files
+        && tokio::fs::hard_link(only, path).await.is_ok()
+    {
+        return Ok(());
+    }
+    let mut target = File::create(path).await?;
+    for file in files {
+        tokio::io::copy(&mut File::open(file).await?, &mut target).await?;
+    }
+    target.flush().await
+}
+
 /// A failure of the disk that files wait on.
 pub fn failure(error: &io::Error) -> Error {
     let place = "the spool".to_owned();
@@ -219,6 +236,13 @@ mod tests {
         assert_eq!((one.head.as_slice(), two.hash.as_str()), (&b"hell"[..], qetag(b"").as_str()));
         let files = vec![one.path().to_owned(), two.path().to_owned(), one.path().to_owned()];
         assert_eq!(read(files.clone()).await.unwrap(), b"hellohello");
+        let gathered = folder.path().join("gathered");
+        gather(&files[..1], &gathered).await.unwrap();
+        assert_eq!(std::fs::read(&gathered).unwrap(), b"hello");
+        std::fs::remove_file(&gathered).unwrap();
+        gather(&files, &gathered).await.unwrap();
+        assert_eq!(std::fs::read(&gathered).unwrap(), b"hellohello");
+        assert_eq!(std::fs::read(one.path()).unwrap(), b"hello");
         drop((one, two, spool.create(0).await.unwrap()));
         assert_eq!(std::fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
         assert!(read(files).await.is_err());

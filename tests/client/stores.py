@@ -202,6 +202,50 @@ def saves(checks, mogr, name, read_back):
     checks.equal("and mogr serves it", (again.status, again.body), (200, stored))
 
 
+def managed(checks, mogr, name, read_back):
+    """Through the API: a file in several parts, described, listed, copied, moved, deleted."""
+    large = bytes(range(256)) * (9 << 12)
+
+    def call(operation, **body):
+        body = urllib.parse.urlencode(body)
+        headers = {"Authorization": f"QBox {signed(f'/{operation}{chr(10)}{body}')}", "Content-Type": FORM_TYPE}
+        answer = harness.request(mogr.api, "POST", f"/{operation}", headers, body)
+        return answer.status, json.loads(answer.body)
+
+    entry = lambda key: b64(f"{name}:{key}")
+    answer = upload(mogr, name, "managed/大.bin", large)
+    checks.equal("an upload in parts", answer.status, 200)
+    checks.that("the store has it", read_back("managed/大.bin") == large)
+    hash = json.loads(answer.body)["hash"]
+    status, stat = call(f"stat/{entry('managed/大.bin')}")
+    checks.equal("stat", (status, stat.get("fsize"), stat.get("hash")), (200, len(large), hash))
+    checks.equal("the same once more", upload(mogr, name, "managed/大.bin", large).status, 200)
+    checks.equal("another under its key", upload(mogr, name, "managed/大.bin", b"hello").status, 614)
+    checks.equal("copy", call(f"copy/{entry('managed/大.bin')}/{entry('managed/b')}"), (200, {}))
+    checks.equal("copy over it", call(f"copy/{entry('card.jpg')}/{entry('managed/b')}")[0], 614)
+    checks.equal("move", call(f"move/{entry('managed/b')}/{entry('managed/c')}"), (200, {}))
+    checks.equal("move over another", call(f"move/{entry('managed/大.bin')}/{entry('managed/c')}/force/true"), (200, {}))
+    checks.equal("an expiry", call(f"deleteAfterDays/{entry('managed/c')}/1"), (200, {}))
+    checks.that("stat: the expiry", call(f"stat/{entry('managed/c')}")[1].get("expiration", 0) > time.time())
+    status, page = call(f"list?bucket={name}&prefix=managed/")
+    found = [(item["key"], item["hash"], item["fsize"]) for item in page.get("items", [])]
+    checks.equal("list", (status, found), (200, [("managed/c", hash, len(large))]))
+    checks.equal("delete", call(f"delete/{entry('managed/c')}"), (200, {}))
+    checks.equal("stat of nothing", call(f"stat/{entry('managed/c')}")[0], 612)
+
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+
+def upload(mogr, name, key, content):
+    policy = b64(json.dumps({"scope": name, "deadline": int(time.time()) + 3600}))
+    fields = {"token": f"{signed(policy)}:{policy}", "key": key}
+    parts = [f'--x\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{fields[field]}\r\n' for field in fields]
+    head = '--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    body = "".join([*parts, head]).encode() + content + b"\r\n--x--\r\n"
+    return harness.request(mogr.api, "POST", "/", {"Content-Type": "multipart/form-data; boundary=x"}, body)
+
+
 def signed(text, secret=SECRET_KEY):
     digest = hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()
     return f"{ACCESS_KEY}:{base64.urlsafe_b64encode(digest).decode()}"
@@ -278,6 +322,7 @@ def main():
                 checks.group(f"{name}: fops", fops, mogr, name)
                 if store.read_back:
                     checks.group(f"{name}: saveas", saves, mogr, name, store.read_back)
+                    checks.group(f"{name}: managed", managed, mogr, name, store.read_back)
             checks.group("bad origins", bad_origins, mogr)
             checks.group("a mark from a URL", remote_mark, mogr, running["web"].origin)
             if checks.failed:

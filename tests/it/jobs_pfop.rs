@@ -242,14 +242,15 @@ async fn sound_and_film_are_made_by_programs() {
     assert!(error.as_str().unwrap().starts_with("execute fop cmd failed: avthumb failed: "), "{error}");
 }
 
-/// A receiver that answers with the statuses it is given, and then with 200.
-async fn receiver(statuses: Vec<u16>) -> (String, mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) {
+/// A receiver that answers with the statuses it is given, and then with 200, and so many bytes.
+async fn receiver(statuses: Vec<u16>, bytes: usize) -> (String, mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) {
     type Shared = Arc<(mpsc::UnboundedSender<(HeaderMap, Bytes)>, std::sync::Mutex<std::vec::IntoIter<u16>>)>;
     let (sender, received) = mpsc::unbounded_channel();
     let shared: Shared = Arc::new((sender, std::sync::Mutex::new(statuses.into_iter())));
-    let take = async |State(shared): State<Shared>, headers: HeaderMap, body: Bytes| {
+    let take = async move |State(shared): State<Shared>, headers: HeaderMap, body: Bytes| {
         shared.0.send((headers, body)).unwrap();
-        StatusCode::from_u16(shared.1.lock().unwrap().next().unwrap_or(200)).unwrap()
+        let status = shared.1.lock().unwrap().next().unwrap_or(200);
+        (StatusCode::from_u16(status).unwrap(), vec![b'x'; bytes])
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/done?from=mogr", listener.local_addr().unwrap());
@@ -261,7 +262,7 @@ async fn receiver(statuses: Vec<u16>) -> (String, mpsc::UnboundedReceiver<(Heade
 #[tokio::test]
 async fn owners_are_told_until_they_take_it() {
     let server = server().await;
-    let (url, mut received) = receiver(vec![503]).await;
+    let (url, mut received) = receiver(vec![503], 0).await;
     let fields = [("bucket", "photos"), ("key", "card.jpg"), ("fops", "imageView2/2/w/30"), ("notifyURL", &url)];
     let document = ended(&server, &pfop(&server, &fields).await).await;
     for _ in 0..2 {
@@ -275,6 +276,47 @@ async fn owners_are_told_until_they_take_it() {
     }
 }
 
+/// What a receiver says behind its status is no matter.
+#[tokio::test]
+async fn owners_may_talk() {
+    let server = server().await;
+    let (url, mut received) = receiver(vec![200; 3], 3 << 20).await;
+    let fields = [("bucket", "photos"), ("key", "card.jpg"), ("fops", "imageInfo"), ("notifyURL", &url)];
+    ended(&server, &pfop(&server, &fields).await).await;
+    tokio::time::timeout(PATIENCE, received.recv()).await.expect("a message").unwrap();
+    let delivered = async {
+        loop {
+            let list = signed(&server, Method::GET, "/notifications?state=delivered", "AK").await.json();
+            if list["notifications"].as_array().is_some_and(|list| !list.is_empty()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, delivered).await.expect("it counts as delivered");
+}
+
+#[tokio::test]
+async fn results_expire() {
+    let server = server().await;
+    let fops = format!(
+        "imageView2/2/w/50|{0}/deleteAfterDays/2;{1}/deleteAfterDays/2",
+        saveas("out:a.jpg"),
+        saveas("photos:b.jpg")
+    );
+    let document =
+        ended(&server, &pfop(&server, &[("bucket", "photos"), ("key", "card.jpg"), ("fops", &fops)]).await).await;
+    assert_eq!(document["code"], 0, "{document}");
+    for (bucket, key) in [("out", "a.jpg"), ("photos", "b.jpg")] {
+        let bucket = server.running.state.transformer.buckets().named(bucket).unwrap();
+        let expires = bucket.stat(key).await.unwrap().facts.expires.unwrap();
+        assert!(expires > crate::upload::now() + 2 * 86_400, "{expires}");
+        assert_eq!(bucket.sweep_expired(std::time::UNIX_EPOCH + Duration::from_secs(expires)).await.unwrap(), 1);
+        assert!(bucket.stat(key).await.is_err());
+    }
+    assert_eq!(server.get("/photos/card.jpg").await.status, 200);
+}
+
 #[tokio::test]
 async fn closed_addresses_are_not_told() {
     let server = Server::configured(
@@ -283,7 +325,7 @@ async fn closed_addresses_are_not_told() {
         &[("card.jpg", &cards::jpeg(&cards::quadrants(120, 80), 90))],
     )
     .await;
-    let (url, mut received) = receiver(Vec::new()).await;
+    let (url, mut received) = receiver(Vec::new(), 0).await;
     let fields = [("bucket", "photos"), ("key", "card.jpg"), ("fops", "imageInfo"), ("notifyURL", &url)];
     ended(&server, &pfop(&server, &fields).await).await;
     let told = async {

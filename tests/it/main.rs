@@ -45,3 +45,5 @@ mod sources;
 mod styles;
 mod turns;
 mod upload;
+mod upload_callbacks;
+mod upload_parts;

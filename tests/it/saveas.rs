@@ -51,6 +51,23 @@ async fn a_signed_saveas_stores_the_result() {
     }
 }
 
+/// Only where the signature covers it: whoever has the URL could have the object deleted.
+#[tokio::test]
+async fn results_expire_where_that_is_signed() {
+    let server = server().await;
+    let stored = format!("/cat.png?imageView2/2/w/100|saveas/{}", entry("results:x.png"));
+    let bucket = server.running.state.transformer.buckets().named("results").unwrap();
+    let expires = async || bucket.stat("x.png").await.unwrap().facts.expires;
+    assert_eq!(server.get(&signed(&server, &stored)).await.status, 200);
+    assert_eq!(expires().await, None);
+    let behind = server.get(&(signed(&server, &stored) + "/deleteAfterDays/1")).await;
+    assert_eq!(behind.status, 400);
+    assert!(behind.error().contains("stands behind the signature"), "{}", behind.error());
+    assert_eq!(expires().await, None);
+    assert_eq!(server.get(&signed(&server, &format!("{stored}/deleteAfterDays/1"))).await.status, 200);
+    assert!(expires().await.unwrap() > crate::upload::now() + 86_400);
+}
+
 #[tokio::test]
 async fn without_a_good_signature_nothing_is_stored() {
     let server = server().await;

@@ -44,14 +44,14 @@ pub(crate) fn now() -> u64 {
 }
 
 /// A form's fields in order; the file has its name and type.
-enum Part<'a> {
+pub(crate) enum Part<'a> {
     Text(&'a str, &'a str),
     File(&'a str, Option<&'a str>, &'a [u8]),
 }
 
 const BOUNDARY: &str = "----boundary";
 
-fn form(parts: &[Part<'_>]) -> Vec<u8> {
+pub(crate) fn form(parts: &[Part<'_>]) -> Vec<u8> {
     let mut body = Vec::new();
     for part in parts {
         let (head, content) = match part {
@@ -69,24 +69,24 @@ fn form(parts: &[Part<'_>]) -> Vec<u8> {
     body
 }
 
-async fn send(server: &Server, parts: &[Part<'_>]) -> Answer {
+pub(crate) async fn send(server: &Server, parts: &[Part<'_>]) -> Answer {
     let media_type = format!("multipart/form-data; boundary={BOUNDARY}");
     server.api_send(Method::POST, "/", &[("content-type", &media_type)], form(parts)).await
 }
 
-async fn put(server: &Server, token: &str, key: Option<&str>, content: &[u8]) -> Answer {
+pub(crate) async fn put(server: &Server, token: &str, key: Option<&str>, content: &[u8]) -> Answer {
     let mut parts = vec![Part::Text("token", token)];
     parts.extend(key.map(|key| Part::Text("key", key)));
     parts.push(Part::File("a.txt", None, content));
     send(server, &parts).await
 }
 
-fn status_and_error(answer: &Answer) -> (u16, String) {
+pub(crate) fn status_and_error(answer: &Answer) -> (u16, String) {
     (answer.status.as_u16(), answer.error())
 }
 
 /// What lies in the bucket's folder, and nothing of the server's own.
-fn stored(server: &Server) -> Vec<String> {
+pub(crate) fn stored(server: &Server) -> Vec<String> {
     let entries = std::fs::read_dir(server.objects()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.filter(|name| name != ".mogr").collect();
@@ -94,7 +94,7 @@ fn stored(server: &Server) -> Vec<String> {
     names
 }
 
-fn spooled(server: &Server) -> usize {
+pub(crate) fn spooled(server: &Server) -> usize {
     std::fs::read_dir(server.folder.path().join("data/spool")).map_or(0, Iterator::count)
 }
 
@@ -319,227 +319,4 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     panic!("{what}: not within 10 s");
-}
-
-fn up_token(token: &str) -> Vec<(String, String)> {
-    vec![("authorization".to_owned(), format!("UpToken {token}"))]
-}
-
-async fn parts_call(server: &Server, method: Method, target: &str, token: &str, body: &[u8]) -> Answer {
-    let headers = up_token(token);
-    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    server.api_send(method, target, &headers, body.to_vec()).await
-}
-
-async fn begin(server: &Server, token: &str, key: &str) -> String {
-    let uploads = format!("/buckets/photos/objects/{key}/uploads");
-    let answer = parts_call(server, Method::POST, &uploads, token, b"").await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert!(answer.json()["expireAt"].as_u64().unwrap() > now());
-    format!("{uploads}/{}", answer.json()["uploadId"].as_str().unwrap())
-}
-
-fn uploads(server: &Server) -> usize {
-    std::fs::read_dir(server.folder.path().join("data/uploads")).map_or(0, Iterator::count)
-}
-
-/// Spec 1.3: the hash of parts; 6.4: the calls.
-#[tokio::test]
-async fn parts_become_a_file() {
-    let server = server(&[]).await;
-    let token = token(&server, "photos:a/猫", json!({ "endUser": "me", "deleteAfterDays": 1 }));
-    let upload = begin(&server, &token, "YS_njKs=").await;
-    for (number, content, hash) in
-        [(2, &b"old"[..], qetag(b"old")), (2, b" world", qetag(b" world")), (1, b"hello", qetag(b"hello"))]
-    {
-        let answer = parts_call(&server, Method::PUT, &format!("{upload}/{number}"), &token, content).await;
-        assert_eq!((answer.status.as_u16(), &answer.json()["etag"]), (200, &json!(hash)));
-    }
-    let listed = parts_call(&server, Method::GET, &upload, &token, b"").await.json();
-    let sizes: Vec<_> = listed["parts"].as_array().unwrap().iter().map(|part| &part["size"]).collect();
-    assert_eq!((sizes, &listed["partNumberMarker"]), (vec![&json!(5), &json!(6)], &json!(0)));
-    let page = parts_call(&server, Method::GET, &format!("{upload}?max-parts=1"), &token, b"").await.json();
-    assert_eq!((&page["partNumberMarker"], page["parts"].as_array().unwrap().len()), (&json!(1), 1));
-    let next = format!("{upload}?part-number_marker=1");
-    let next = parts_call(&server, Method::GET, &next, &token, b"").await.json();
-    assert_eq!(next["parts"][0]["partNumber"], 2);
-    let parts = json!([
-        { "partNumber": 1, "etag": qetag(b"hello") },
-        { "partNumber": 2, "etag": qetag(b" world") },
-    ]);
-    let completion =
-        json!({ "parts": parts, "mimeType": "text/x-own", "metadata": { "x-qn-meta-a": "b" } }).to_string();
-    let answer = parts_call(&server, Method::POST, &upload, &token, completion.as_bytes()).await;
-    assert_eq!(answer.json(), json!({ "hash": "no7Lzp_ot5yagCilL_E-PFgdGLzL", "key": "a/猫" }));
-    let served = server.get("/a/%E7%8C%AB").await;
-    assert_eq!((served.body.as_slice(), served.header("content-type")), (&b"hello world"[..], "text/x-own"));
-    let again = parts_call(&server, Method::POST, &upload, &token, completion.as_bytes()).await;
-    assert_eq!(status_and_error(&again), (612, "no such uploadId".to_owned()));
-    assert_eq!((uploads(&server), spooled(&server)), (0, 0));
-}
-
-#[tokio::test]
-async fn parts_that_are_refused() {
-    let server = server(&[]).await;
-    let good = token(&server, "photos", json!({}));
-    let upload = begin(&server, &good, "~").await;
-    let put = async |target: String, token: &str, content: &[u8]| {
-        status_and_error(&parts_call(&server, Method::PUT, &target, token, content).await)
-    };
-    let number = (400, "invalid argument: partNumber; expected 1 to 10000".to_owned());
-    assert_eq!(put(format!("{upload}/0"), &good, b"x").await, number);
-    assert_eq!(put(format!("{upload}/10001"), &good, b"x").await, number);
-    assert_eq!(put(format!("{upload}/1"), "", b"x").await, (401, "bad token".to_owned()));
-    let other = token(&server, "other", json!({}));
-    assert_eq!(put(format!("{upload}/1"), &other, b"x").await, (403, "bucket doesn't match scope".to_owned()));
-    let gone = (612, "no such uploadId".to_owned());
-    assert_eq!(put(format!("{upload}x/1"), &good, b"x").await, gone);
-    assert_eq!(put(upload.replace("~", "YQ==") + "/1", &good, b"x").await, gone);
-    let large = vec![0; 6 << 20];
-    let part = parts_call(&server, Method::PUT, &format!("{upload}/1"), &good, &large).await;
-    assert_eq!(part.status, 200);
-    assert_eq!(put(format!("{upload}/2"), &good, &large).await.0, 413);
-    for (completion, error) in [
-        ("{}", "invalid argument: missing field `parts` at line 1 column 2"),
-        (r#"{"parts":[]}"#, "invalid argument: parts; expected at least one, in ascending order"),
-        (r#"{"parts":[{"partNumber":1,"etag":"x"}]}"#, "invalid argument: part 1 with etag \"x\" has not arrived"),
-    ] {
-        let answer = parts_call(&server, Method::POST, &upload, &good, completion.as_bytes()).await;
-        assert_eq!(status_and_error(&answer), (400, error.to_owned()));
-    }
-    let expired = token(&server, "photos", json!({ "deadline": 1_000_000_000 }));
-    let completion = json!({ "parts": [{ "partNumber": 1, "etag": qetag(&large) }] }).to_string();
-    let answer = parts_call(&server, Method::POST, &upload, &expired, completion.as_bytes()).await;
-    assert_eq!(status_and_error(&answer), (401, "expired token".to_owned()));
-    assert_eq!(parts_call(&server, Method::DELETE, &upload, &good, b"").await.status, 200);
-    let answer = parts_call(&server, Method::DELETE, &upload, &good, b"").await;
-    assert_eq!(status_and_error(&answer), gone);
-    assert_eq!((stored(&server), uploads(&server), spooled(&server)), (vec![], 0, 0));
-}
-
-/// Spec 6.4: blocks of version 1, and Base64.
-#[tokio::test]
-async fn older_forms_become_files() {
-    let server = server(&[]).await;
-    let token = token(&server, "photos", json!({ "returnBody": r#"{"h":$(etag),"at":$(x:at),"k":$(key)}"# }));
-    let call = async |target: &str, body: &[u8]| parts_call(&server, Method::POST, target, &token, body).await;
-    let first = call("/mkblk/11", b"hello").await.json();
-    assert_eq!((&first["offset"], &first["crc32"]), (&json!(5), &json!(907_060_870)));
-    let ctx = first["ctx"].as_str().unwrap();
-    let wrong = call(&format!("/bput/{ctx}/4"), b" world").await;
-    assert_eq!(status_and_error(&wrong), (701, "invalid ctx: the block has 5 bytes, not 4".to_owned()));
-    assert_eq!(call(&format!("/bput/{ctx}/5"), b" world").await.json()["offset"], 11);
-    let second = call("/mkblk/1", b"!").await.json();
-    let list = format!("{ctx},{}", second["ctx"].as_str().unwrap());
-    assert_eq!(call("/mkfile/11/key/YQ==", list.as_bytes()).await.status, 400);
-    let made = call("/mkfile/12/key/YQ==/x:at/Yg==", list.as_bytes()).await;
-    assert_eq!(made.json(), json!({ "h": qetag(b"hello world!"), "at": "b", "k": "a" }));
-    assert_eq!(server.get("/a").await.body, b"hello world!");
-    let again = call("/mkfile/12/key/YQ==", list.as_bytes()).await;
-    assert_eq!(status_and_error(&again), (701, format!("invalid ctx {ctx:?}: unknown or expired")));
-    assert_eq!(call("/mkblk/4194305", b"x").await.status, 400);
-    let put = call("/putb64/5/key/Yg==/crc32/907060870", b"aGVsbG8=").await;
-    assert_eq!(put.json(), json!({ "h": qetag(b"hello"), "at": null, "k": "b" }));
-    for (target, body, status) in [
-        ("/putb64/6/key/Yw==", &b"aGVsbG8="[..], 400),
-        ("/putb64/-1/key/Yw==", b"aGVsbG8", 400),
-        ("/putb64/-1/key/Yw==/crc32/1", b"aGVsbG8=", 406),
-    ] {
-        assert_eq!(call(target, body).await.status.as_u16(), status, "{target}");
-    }
-    assert_eq!((stored(&server), uploads(&server), spooled(&server)), (vec!["a".to_owned(), "b".to_owned()], 0, 0));
-}
-
-/// An owner's server that answers each request with the next of these, and hands over what it was sent.
-async fn owner(answers: &'static [(&'static str, &'static str)]) -> (String, tokio::sync::mpsc::Receiver<String>) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, receiver) = tokio::sync::mpsc::channel(10);
-    tokio::spawn(async move {
-        for (status, body) in answers {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = String::new();
-            while !is_whole(&request) {
-                let mut piece = [0; 4096];
-                let read = stream.read(&mut piece).await.unwrap();
-                request.push_str(std::str::from_utf8(&piece[..read]).unwrap());
-            }
-            sender.send(request).await.unwrap();
-            let answer =
-                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-            stream.write_all(answer.as_bytes()).await.unwrap();
-        }
-    });
-    (url, receiver)
-}
-
-fn is_whole(request: &str) -> bool {
-    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-    body.len() >= length.unwrap_or(0)
-}
-
-/// Spec 2.5 and 6.1: signed, tried in turn, relayed.
-#[tokio::test]
-async fn owners_are_called_back() {
-    let server = server(&[]).await;
-    let (url, mut requests) = owner(&[("500 No", "{}"), ("200 OK", r#"{"ok":"猫"}"#)]).await;
-    let fields = json!({
-        "callbackUrl": format!("{url}/first;{url}/cb?a=b"),
-        "callbackBody": "key=$(key)&hash=$(etag)&at=$(x:at)",
-        "callbackHost": "app.example.com",
-    });
-    let token = token(&server, "photos", fields);
-    let parts = [
-        Part::Text("token", &token),
-        Part::Text("key", "a b"),
-        Part::Text("x:at", "猫&"),
-        Part::File("a", None, b"hello"),
-    ];
-    let answer = send(&server, &parts).await;
-    assert_eq!((answer.status.as_u16(), answer.text()), (200, r#"{"ok":"猫"}"#));
-    assert!(requests.recv().await.unwrap().starts_with("POST /first HTTP/1.1\r\n"));
-    let request = requests.recv().await.unwrap();
-    let (head, body) = request.split_once("\r\n\r\n").unwrap();
-    assert_eq!(body, format!("key=a%20b&hash={}&at=%E7%8C%AB%26", qetag(b"hello")));
-    let form = mogr::auth::management::FORM_TYPE;
-    let keys = &server.running.state.keys;
-    let signature = mogr::auth::management::sign("/cb?a=b", form, body.as_bytes(), "MY_ACCESS_KEY", keys).unwrap();
-    assert!(head.contains(&format!("authorization: {signature}\r\n")), "{head}");
-    assert!(head.contains("host: app.example.com\r\n"), "{head}");
-}
-
-#[tokio::test]
-async fn callbacks_that_fail_keep_the_file() {
-    let server = server(&[]).await;
-    let (url, _requests) = owner(&[("404 Not Found", "{}"), ("200 OK", "no json")]).await;
-    for (key, target, error) in [
-        ("a", url.clone(), "callback failed: it answered 404".to_owned()),
-        ("b", url.clone(), format!("callback failed: {url} did not answer with JSON")),
-        ("c", "http://10.0.0.1/".to_owned(), "callback failed: http://10.0.0.1/ may not be fetched: its address is in a closed range; [fetch] allow opens one".to_owned()),
-    ] {
-        let fields = json!({ "callbackUrl": target, "callbackBody": "k=$(key)" });
-        let answer = put(&server, &token(&server, "photos", fields), Some(key), b"hello").await;
-        assert_eq!((answer.status.as_u16(), answer.json()), (579, json!({ "error": error, "key": key, "hash": qetag(b"hello") })));
-        assert_eq!(server.get(&format!("/{key}")).await.body, b"hello");
-    }
-}
-
-#[tokio::test]
-async fn callbacks_name_the_key() {
-    let server = server(&[]).await;
-    let (url, mut requests) = owner(&[("200 OK", r#"{"key":"named","payload":{"ok":1}}"#), ("200 OK", "{}")]).await;
-    let fields = json!({
-        "callbackUrl": url, "callbackBody": r#"{"size":$(fsize),"w":$(imageInfo.width)}"#,
-        "callbackBodyType": "application/json", "callbackFetchKey": 1,
-    });
-    let token = token(&server, "photos", fields);
-    let answer = put(&server, &token, None, b"hello").await;
-    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({ "ok": 1 })));
-    assert!(requests.recv().await.unwrap().ends_with(r#"{"size":5,"w":null}"#));
-    assert_eq!(server.get("/named").await.body, b"hello");
-    let answer = put(&server, &token, None, b"hello again").await;
-    assert_eq!(answer.status.as_u16(), 579);
-    assert_eq!(stored(&server), ["named"]);
 }

@@ -8,14 +8,13 @@ use tokio::fs;
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
 
-use super::source::link;
 use super::{Command, Content, Described, Place, Product, Trouble, Work, stream};
 use crate::engine::limits::Cancel;
 use crate::error::ErrorKind;
 use crate::jobs::model::Claim;
 use crate::media::{self, Outcome, Workspace};
-use crate::store;
 use crate::store::qetag::{Qetag, qetag};
+use crate::store::{self, spool};
 
 /// A job's place for files.
 pub(super) struct Studio<'a> {
@@ -68,7 +67,10 @@ impl<'a> Studio<'a> {
         fs::create_dir_all(&settings.spool).await.map_err(media::Error::Io)?;
         let workspace = Arc::new(Workspace::new(&settings.spool).map_err(media::Error::Io)?);
         match &self.source.place {
-            Place::File(file) => link(file, &workspace.input()).await.map_err(media::Error::Io)?,
+            Place::File(file) => {
+                let files = [file.path().to_owned()];
+                spool::gather(&files, &workspace.input()).await.map_err(media::Error::Io)?;
+            }
             Place::Object(_) => self.write(&workspace.input()).await?,
         }
         self.workspace = Some(Arc::clone(&workspace));

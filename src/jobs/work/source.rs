@@ -1,6 +1,5 @@
 //! What a job works on: an object where it lies, or what a URL names, which is fetched to a file of this machine first.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -137,14 +136,6 @@ impl Work {
         }
         let read = tokio::fs::read(file.path()).await;
         Ok(read.map_err(|error| spool::failure(&error))?.into())
-    }
-}
-
-/// Puts a fetched file under another name as well; elsewhere than on its own disk it is copied.
-pub(super) async fn link(file: &Spooled, path: &Path) -> std::io::Result<()> {
-    match tokio::fs::hard_link(file.path(), path).await {
-        Ok(()) => Ok(()),
-        Err(_) => tokio::fs::copy(file.path(), path).await.map(|_| ()),
     }
 }
 

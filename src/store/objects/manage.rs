@@ -379,7 +379,50 @@ fn fold<'k>(key: &'k str, prefix: &str, delimiter: &str) -> Option<(&'k str, boo
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+
+    use futures::FutureExt;
+    use object_store::UploadPart;
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    /// An upload whose parts take for ever, and that tells when it is aborted.
+    #[derive(Debug)]
+    struct Endless(mpsc::UnboundedSender<()>);
+
+    type Answer<'a, T> = Pin<Box<dyn Future<Output = object_store::Result<T>> + Send + 'a>>;
+
+    impl MultipartUpload for Endless {
+        fn put_part(&mut self, _: PutPayload) -> UploadPart {
+            Box::pin(std::future::pending())
+        }
+
+        fn complete<'life0, 'async_trait>(&'life0 mut self) -> Answer<'async_trait, PutResult>
+        where
+            'life0: 'async_trait,
+            Self: 'async_trait,
+        {
+            Box::pin(std::future::pending())
+        }
+
+        fn abort<'life0, 'async_trait>(&'life0 mut self) -> Answer<'async_trait, ()>
+        where
+            'life0: 'async_trait,
+            Self: 'async_trait,
+        {
+            self.0.send(()).expect("the test listens");
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    #[tokio::test]
+    async fn parts_are_deleted_when_nobody_waits_any_more() {
+        let (sender, mut aborted) = mpsc::unbounded_channel();
+        let body = Box::pin(futures::stream::iter([Ok(Bytes::from_static(b"one"))]));
+        assert!(Parts(Some(Box::new(Endless(sender)))).store(body, 3).now_or_never().is_none());
+        aborted.recv().await.expect("an abort");
+    }
 
     #[test]
     fn keys_are_folded_at_the_delimiter() {

@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use http::StatusCode;
 use http::header::{self, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::failure::Failure;
 use super::mime::{self, Hints};
@@ -117,7 +117,7 @@ impl Qiniu {
         let persistent_id = self.submit(&key, incoming).await?;
         values.set_key(&key);
         values.set("persistentId", persistent_id.clone());
-        self.look_at_picture(&bucket, &key, policy, &mut values).await;
+        self.look_at_content((&bucket, &key), &incoming.content, policy, &mut values).await;
         if let Some(callback) = &policy.callback {
             let told = callback::send(self, callback, &incoming.grant.access_key, &values).await;
             return Ok(answer(told.map_err(|failure| kept(failure, &key, &incoming.content.hash))?));
@@ -165,25 +165,6 @@ impl Qiniu {
             kept(Failure::new(599, message), key, &incoming.content.hash)
         });
         submitted.map(Some)
-    }
-
-    /// Puts what the templates ask of a picture among the values. What cannot be read is missing.
-    async fn look_at_picture(&self, bucket: &Arc<Bucket>, key: &str, policy: &PutPolicy, values: &mut Values) {
-        let callback = policy.callback.iter().flat_map(|callback| callback.urls.iter().chain([&callback.body]));
-        let templates: Vec<&String> = callback.chain(policy.return_body.as_ref()).collect();
-        for name in ["imageInfo", "exif", "imageAve"] {
-            if templates.iter().any(|template| Template::parse(template).names().any(|it| it == name)) {
-                values.set(name, self.fact_of_picture(bucket, key, name).await);
-            }
-        }
-    }
-
-    async fn fact_of_picture(&self, bucket: &Arc<Bucket>, key: &str, fop: &str) -> Option<Value> {
-        let transformer = &self.delivery.transformer;
-        let plan = crate::plan::Plan::parse(fop).ok()?;
-        let mut identity = transformer.identify(bucket, key, plan).await.ok()?;
-        let (rendered, _) = transformer.render(&mut identity, transformer.asker(Lane::default())).await.ok()?;
-        serde_json::from_slice(&rendered.body).ok()
     }
 }
 
@@ -295,6 +276,8 @@ fn answer(body: String) -> Response {
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use std::time::Duration;
+
+    use serde_json::Value;
 
     use super::super::pfop::Pfops;
     use super::super::prefop::persistent_id;

@@ -152,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn full_disks_are_told_from_broken_ones() {
+        use std::io::{Error, ErrorKind as Io};
+        for (kind, status) in [(Io::StorageFull, 507), (Io::QuotaExceeded, 507), (Io::PermissionDenied, 599)] {
+            assert_eq!(Failure::of_disk(&Error::from(kind)).status, status, "{kind}");
+        }
+        let full = queue::Error::Shared { problem: "(code: 13) database or disk is full".to_owned() };
+        assert_eq!(Failure::from(full).status, 507);
+    }
+
+    #[test]
     fn every_status_goes_over_http() {
         for status in [298, 573, 579, 599, 612, 631, 701] {
             assert_eq!(Failure::new(status, "").into_response().status().as_u16(), status);

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::commit::{Content, Incoming, check_most, check_policy};
 use super::failure::Failure;
+use super::pace::Pace;
 use super::{Qiniu, RequestId, mime};
 use crate::auth;
 use crate::auth::upload::{self, UploadGrant};
@@ -125,6 +126,7 @@ impl Form {
         }
         let (name, media_type) = (field.file_name().map(str::to_owned), field.content_type().map(str::to_owned));
         let mut writer = qiniu.spool.create(mime::HEAD_BYTES).await.map_err(|error| Failure::of_disk(&error))?;
+        let mut pace = Pace::of(self.grant.as_ref().and_then(|grant| grant.policy.bits_per_second));
         while let Some(piece) = next_piece(qiniu, &mut field).await? {
             let bytes = writer.bytes() + piece.len() as u64;
             qiniu.check_most(bytes)?;
@@ -134,6 +136,7 @@ impl Form {
                 None => {}
             }
             writer.write(&piece).await.map_err(|error| Failure::of_disk(&error))?;
+            pace.pass(piece.len()).await;
         }
         let spooled = writer.finish().await.map_err(|error| Failure::of_disk(&error))?;
         self.file = Some(FormFile { name, media_type, spooled });

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::commit::{Content, Incoming};
 use super::entry::decode_text;
 use super::failure::{Failure, json as answer};
+use super::pace::Pace;
 use super::resumable::{MAX_PARTS, begin_upload, head_of, parts, read_body, request_id, spool, up_token};
 use super::{Qiniu, mime};
 use crate::auth::upload::UploadGrant;
@@ -42,7 +43,7 @@ pub(super) async fn make_block(
         Failure::invalid(format!("invalid argument: blockSize {bytes:?}; expected 1 to {BLOCK_BYTES}"))
     })?;
     let block = begin_upload(&qiniu, &grant, None, SystemTime::now()).await?;
-    add_chunk(&qiniu, &block, 0, request).await
+    add_chunk(&qiniu, &grant, &block, 0, request).await
 }
 
 /// Adds a chunk to a block.
@@ -54,10 +55,16 @@ pub(super) async fn put_chunk(
     let grant = up_token(&qiniu, request.headers())?;
     let block = find_block(&qiniu, &grant, &ctx).await?;
     let offset = offset.parse().map_err(|_| Failure::invalid(format!("invalid argument: offset {offset:?}")))?;
-    add_chunk(&qiniu, &block, offset, request).await
+    add_chunk(&qiniu, &grant, &block, offset, request).await
 }
 
-async fn add_chunk(qiniu: &Qiniu, block: &Upload, offset: u64, request: Request) -> Result<Response, Failure> {
+async fn add_chunk(
+    qiniu: &Qiniu,
+    grant: &UploadGrant,
+    block: &Upload,
+    offset: u64,
+    request: Request,
+) -> Result<Response, Failure> {
     let host = crate::http::target::host(&request).unwrap_or_default().to_owned();
     let chunks = parts(block).await?;
     if offset != total(&chunks) {
@@ -65,7 +72,7 @@ async fn add_chunk(qiniu: &Qiniu, block: &Upload, offset: u64, request: Request)
     }
     let number = u16::try_from(chunks.len() + 1).ok().filter(|number| *number <= MAX_PARTS);
     let number = number.ok_or_else(|| Failure::invalid(format!("the block has more than {MAX_PARTS} chunks")))?;
-    let (spooled, _) = spool(qiniu, request.into_body(), 0).await?;
+    let (spooled, _) = spool(qiniu, grant, request.into_body(), 0).await?;
     let end = offset + spooled.bytes;
     if end > BLOCK_BYTES {
         return Err(Failure::new(413, format!("the block has more than {BLOCK_BYTES} bytes")));
@@ -149,6 +156,7 @@ pub(super) async fn put_base64(
     let start = Start::read(&qiniu, &path, &request)?;
     let mut writer = qiniu.spool.create(mime::HEAD_BYTES).await.map_err(|error| Failure::of_disk(&error))?;
     let (mut pieces, mut quads) = (request.into_body().into_data_stream(), Quads::default());
+    let mut pace = Pace::of(start.grant.policy.bits_per_second);
     loop {
         let next = tokio::time::timeout(qiniu.settings.patience, pieces.next()).await;
         let piece = next.map_err(|_| qiniu.too_slow())?.transpose();
@@ -156,6 +164,7 @@ pub(super) async fn put_base64(
         let decoded = quads.take(piece.as_ref())?;
         qiniu.check_most(writer.bytes() + decoded.len() as u64)?;
         writer.write(&decoded).await.map_err(|error| Failure::of_disk(&error))?;
+        pace.pass(decoded.len()).await;
         if piece.is_none() {
             break;
         }

@@ -6,6 +6,7 @@ pub mod access;
 mod batch;
 mod callback;
 pub mod commit;
+mod content;
 pub mod entry;
 pub mod failure;
 mod fops;
@@ -13,6 +14,7 @@ mod form;
 mod legacy;
 mod list;
 pub mod mime;
+mod pace;
 pub mod pfop;
 pub mod prefop;
 pub mod resources;
@@ -32,6 +34,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{HeaderName, Method, StatusCode};
+use tokio::sync::Semaphore;
 
 use self::failure::Failure;
 use self::pfop::Pfops;
@@ -90,6 +93,8 @@ pub struct Qiniu {
     spool: Spool,
     uploads: Uploads,
     completions: Turns,
+    /// Programs that look into uploads.
+    probes: Semaphore,
 }
 
 impl Qiniu {
@@ -97,7 +102,8 @@ impl Qiniu {
     pub fn new(delivery: Arc<Delivery>, remote: Remote, pfops: Option<Pfops>, settings: Settings) -> Self {
         let spool = Spool::new(settings.data_dir.join("spool"));
         let uploads = Uploads::new(settings.data_dir.join("uploads"));
-        Self { delivery, remote, pfops, settings, spool, uploads, completions: Turns::default() }
+        let (completions, probes) = (Turns::default(), Semaphore::new(content::PROBES));
+        Self { delivery, remote, pfops, settings, spool, uploads, completions, probes }
     }
 
     fn bucket(&self, name: &str) -> Result<&Arc<Bucket>, Failure> {

@@ -19,6 +19,7 @@ use serde_json::json;
 use super::commit::{Content, Incoming, check_policy};
 use super::entry::decode_text;
 use super::failure::{Failure, json as answer};
+use super::pace::Pace;
 use super::{Qiniu, RequestId, mime};
 use crate::auth;
 use crate::auth::upload::{self, UploadGrant};
@@ -61,13 +62,13 @@ pub(super) async fn put_part(
     Path((bucket, key, id, number)): Path<(String, String, String, String)>,
     request: Request,
 ) -> Result<Response, Failure> {
-    granted(&qiniu, request.headers(), &bucket)?;
+    let grant = granted(&qiniu, request.headers(), &bucket)?;
     let upload = find(&qiniu, &bucket, &key, &id).await?;
     let number = number.parse::<u16>().ok().filter(|number| (1..=MAX_PARTS).contains(number));
     let number = number.ok_or_else(|| Failure::invalid("invalid argument: partNumber; expected 1 to 10000"))?;
     let expected_md5 = request.headers().get("content-md5").and_then(|it| it.to_str().ok()).map(str::to_lowercase);
     let others: u64 = parts(&upload).await?.iter().filter(|part| part.number != number).map(|part| part.bytes).sum();
-    let (spooled, md5) = spool(&qiniu, request.into_body(), others).await?;
+    let (spooled, md5) = spool(&qiniu, &grant, request.into_body(), others).await?;
     if expected_md5.is_some_and(|expected| expected != md5) {
         return Err(Failure::new(406, format!("md5 mismatch: the part has {md5}")));
     }
@@ -267,7 +268,13 @@ pub(super) fn up_token(qiniu: &Qiniu, headers: &HeaderMap) -> Result<UploadGrant
 }
 
 /// Writes a body to the spool; it may have what the server's limit leaves beside `others` bytes.
-pub(super) async fn spool(qiniu: &Qiniu, body: Body, others: u64) -> Result<(Spooled, String), Failure> {
+pub(super) async fn spool(
+    qiniu: &Qiniu,
+    grant: &UploadGrant,
+    body: Body,
+    others: u64,
+) -> Result<(Spooled, String), Failure> {
+    let mut pace = Pace::of(grant.policy.bits_per_second);
     let mut writer = new_file(qiniu).await?;
     let (mut md5, mut pieces) = (Md5::new(), body.into_data_stream());
     loop {
@@ -277,6 +284,7 @@ pub(super) async fn spool(qiniu: &Qiniu, body: Body, others: u64) -> Result<(Spo
         qiniu.check_most(others + writer.bytes() + piece.len() as u64)?;
         md5.update(&piece);
         writer.write(&piece).await.map_err(|error| Failure::of_disk(&error))?;
+        pace.pass(piece.len()).await;
     }
     let spooled = writer.finish().await.map_err(|error| Failure::of_disk(&error))?;
     let digits = md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
