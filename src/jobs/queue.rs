@@ -33,6 +33,9 @@ pub use notifications::{Delivery, target_of};
 use submit::Submissions;
 pub use submit::Submitted;
 
+/// How SQLite and PostgreSQL say that they have no room left.
+const DISK_FULL: [&str; 2] = ["disk is full", "No space left on device"];
+
 /// Why the queue could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -100,25 +103,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the database has no room left: SQLite and PostgreSQL say so in these words.
-    fn is_full_disk(&self) -> bool {
-        let problem = match self {
-            Self::Database(source) => source.to_string(),
-            Self::Shared { problem } => problem.clone(),
-            _ => return false,
-        };
-        ["disk is full", "No space left on device"].iter().any(|words| problem.contains(words))
-    }
-
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Url { .. } | Self::NoSuchOutput { .. } => ErrorKind::Invalid,
             Self::Full { .. } => ErrorKind::Busy,
-            _ if self.is_full_disk() => ErrorKind::Full,
             Self::Database(sqlx::Error::PoolTimedOut) => ErrorKind::Busy,
-            Self::Open { .. } | Self::Shared { .. } | Self::Database(_) => ErrorKind::Upstream,
             Self::TooNew { .. } | Self::Corrupt { .. } => ErrorKind::Internal,
+            full if DISK_FULL.iter().any(|words| full.to_string().contains(words)) => ErrorKind::Full,
+            Self::Open { .. } | Self::Shared { .. } | Self::Database(_) => ErrorKind::Upstream,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Keys below `.mogr/` are this server's own: no request reads, writes or lists them.
 
 mod manage;
+mod multipart;
 mod own;
 
 use std::collections::BTreeMap;

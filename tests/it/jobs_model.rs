@@ -40,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Finish::Released),
         1 => Just(Finish::Retry(Duration::ZERO)),
         1 => Just(Finish::Retry(Duration::from_secs(30))),
+        1 => Just(Finish::Postponed(Duration::from_secs(30))),
     ];
     prop_oneof![
         4 => (0..3_usize, 0..3_usize, 0..2, 1..4_usize)
@@ -265,8 +266,9 @@ impl World {
                 Finish::Done if job.outcomes.iter().all(is_done) => job.end(State::Succeeded, None),
                 Finish::Done => job.end(State::Failed, None),
                 Finish::Cancelled => job.end(State::Cancelled, None),
-                Finish::Released if job.cancel_requested => job.end(State::Cancelled, None),
+                Finish::Released | Finish::Postponed(_) if job.cancel_requested => job.end(State::Cancelled, None),
                 Finish::Released => (job.state, job.until) = (State::Waiting, None),
+                Finish::Postponed(delay) => (job.state, job.until) = (State::Waiting, Some(now + delay)),
                 Finish::Retry(delay) => job.retry((!delay.is_zero()).then(|| now + delay), &gave_up),
             }
         }

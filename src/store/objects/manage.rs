@@ -11,6 +11,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
+use super::multipart::{Parts, PartsError};
 use super::{ByteStream, Error, Objects, RESERVED, meta, translate};
 use crate::store::Meta;
 
@@ -75,7 +76,7 @@ impl Objects {
             if !may_replace && self.store.head(&path).await.is_ok() {
                 return Err(Error::Exists { bucket: bucket.to_owned(), key: key.to_owned() });
             }
-            let parts = Parts(Some(self.start_parts(&path, attributes).await.map_err(failed)?));
+            let parts = Parts::of(self.start_parts(&path, attributes).await.map_err(failed)?);
             parts.store(body, bytes).await.map_err(|error| {
                 error.unwrap_or_else(|| PartsError::Source(changed(bucket, key, bytes))).into_error(bucket, key)
             })?
@@ -256,64 +257,6 @@ impl Objects {
     }
 }
 
-/// Why parts were not stored.
-enum PartsError {
-    Source(Error),
-    Store(object_store::Error),
-}
-
-impl PartsError {
-    fn into_error(self, bucket: &str, key: &str) -> Error {
-        match self {
-            Self::Source(error) => error,
-            Self::Store(error) => translate_write(bucket, key, &error),
-        }
-    }
-}
-
-/// Stores the parts of a stream; an error of `None` where it has not as many bytes as it should.
-async fn put_parts(
-    upload: &mut dyn MultipartUpload,
-    mut body: ByteStream,
-    bytes: u64,
-) -> Result<PutResult, Option<PartsError>> {
-    let mut stored = 0;
-    while let Some(part) = next_part(&mut body).await.map_err(|error| Some(PartsError::Source(error)))? {
-        stored += part.len() as u64;
-        upload.put_part(part.into()).await.map_err(|error| Some(PartsError::Store(error)))?;
-    }
-    if stored != bytes {
-        return Err(None);
-    }
-    upload.complete().await.map_err(|error| Some(PartsError::Store(error)))
-}
-
-/// An upload whose parts are deleted unless it was completed, also where nobody waits for it any more.
-struct Parts(Option<Box<dyn MultipartUpload>>);
-
-impl Parts {
-    /// Stores the stream's parts, and deletes them where that fails.
-    async fn store(mut self, body: ByteStream, bytes: u64) -> Result<PutResult, Option<PartsError>> {
-        let Some(upload) = &mut self.0 else { return Err(None) };
-        let stored = put_parts(&mut **upload, body, bytes).await;
-        if stored.is_err() {
-            // What is left of a failed upload is the store's to sweep where this fails too.
-            let _ = upload.abort().await;
-        }
-        self.0 = None;
-        stored
-    }
-}
-
-impl Drop for Parts {
-    fn drop(&mut self) {
-        // Without a runtime, at the end of the program, nothing more can be done.
-        if let (Some(mut upload), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async move { upload.abort().await });
-        }
-    }
-}
-
 /// What is stored is not what was described, mostly because another was stored meanwhile.
 fn changed(bucket: &str, key: &str, bytes: u64) -> Error {
     let problem = format!("what was to be stored as {key:?} has other than {bytes} bytes");
@@ -321,7 +264,7 @@ fn changed(bucket: &str, key: &str, bytes: u64) -> Error {
 }
 
 /// The next [`PART_BYTES`] of a stream, fewer at its end.
-async fn next_part(body: &mut ByteStream) -> Result<Option<Bytes>, Error> {
+pub(super) async fn next_part(body: &mut ByteStream) -> Result<Option<Bytes>, Error> {
     let mut part = BytesMut::new();
     while part.len() < PART_BYTES {
         let Some(piece) = body.next().await else { break };
@@ -334,7 +277,7 @@ fn is_not_done(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. })
 }
 
-fn translate_write(bucket: &str, key: &str, error: &object_store::Error) -> Error {
+pub(super) fn translate_write(bucket: &str, key: &str, error: &object_store::Error) -> Error {
     let (bucket_name, key_name) = (bucket.to_owned(), key.to_owned());
     match error {
         object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => {
@@ -379,50 +322,7 @@ fn fold<'k>(key: &'k str, prefix: &str, delimiter: &str) -> Option<(&'k str, boo
 
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
-
-    use futures::FutureExt;
-    use object_store::UploadPart;
-    use tokio::sync::mpsc;
-
     use super::*;
-
-    /// An upload whose parts take for ever, and that tells when it is aborted.
-    #[derive(Debug)]
-    struct Endless(mpsc::UnboundedSender<()>);
-
-    type Answer<'a, T> = Pin<Box<dyn Future<Output = object_store::Result<T>> + Send + 'a>>;
-
-    impl MultipartUpload for Endless {
-        fn put_part(&mut self, _: PutPayload) -> UploadPart {
-            Box::pin(std::future::pending())
-        }
-
-        fn complete<'life0, 'async_trait>(&'life0 mut self) -> Answer<'async_trait, PutResult>
-        where
-            'life0: 'async_trait,
-            Self: 'async_trait,
-        {
-            Box::pin(std::future::pending())
-        }
-
-        fn abort<'life0, 'async_trait>(&'life0 mut self) -> Answer<'async_trait, ()>
-        where
-            'life0: 'async_trait,
-            Self: 'async_trait,
-        {
-            self.0.send(()).expect("the test listens");
-            Box::pin(std::future::ready(Ok(())))
-        }
-    }
-
-    #[tokio::test]
-    async fn parts_are_deleted_when_nobody_waits_any_more() {
-        let (sender, mut aborted) = mpsc::unbounded_channel();
-        let body = Box::pin(futures::stream::iter([Ok(Bytes::from_static(b"one"))]));
-        assert!(Parts(Some(Box::new(Endless(sender)))).store(body, 3).now_or_never().is_none());
-        aborted.recv().await.expect("an abort");
-    }
 
     #[test]
     fn keys_are_folded_at_the_delimiter() {

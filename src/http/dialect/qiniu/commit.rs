@@ -27,7 +27,6 @@ use crate::store::facts::{Facts, expiry, put_time};
 use crate::store::parts::seconds;
 use crate::store::spool::{self, Spooled};
 use crate::store::{self, Bucket};
-use crate::workers::Lane;
 
 /// A file that has arrived.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ use crate::engine::limits::Cancel;
 use crate::media::{self, Command, Operation, Outcome, Workspace};
 use crate::plan::Plan;
 use crate::store::{Bucket, spool};
+use crate::workers::Lane;
 
 /// How long an uploader waits for `avinfo`, and how many are worked out at once.
 const PROBE_TIME: Duration = Duration::from_secs(10);
@@ -44,8 +45,8 @@ impl Qiniu {
     async fn fact_of_picture(&self, bucket: &Arc<Bucket>, key: &str, fop: &str) -> Option<Value> {
         let transformer = &self.delivery.transformer;
         let plan = Plan::parse(fop).ok()?;
-        let identity = transformer.identify(bucket, key, plan).await.ok()?;
-        let (rendered, _) = transformer.render(&identity).await.ok()?;
+        let mut identity = transformer.identify(bucket, key, plan).await.ok()?;
+        let (rendered, _) = transformer.render(&mut identity, transformer.asker(Lane::default())).await.ok()?;
         serde_json::from_slice(&rendered.body).ok()
     }
 
