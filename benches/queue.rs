@@ -128,7 +128,11 @@ async fn administer(server: &str, sql: &str) -> Result<(), Failure> {
 
 impl Place {
     async fn queue(&self) -> Result<Queue, Failure> {
-        Ok(Queue::open(&self.url, Settings { max_waiting: i64::MAX / 2, ..Settings::default() }).await?)
+        Ok(Queue::open(
+            &self.url,
+            Settings { max_waiting: i64::MAX / 2, max_waiting_per_owner: i64::MAX / 2, ..Settings::default() },
+        )
+        .await?)
     }
 
     /// Connections as many as the queue has, with the same durability, and one table that has nothing but its key.
@@ -215,7 +219,7 @@ async fn job_rates(place: &Place, callers: usize, phase: Duration) -> Result<(f6
     let submitting = queue.clone();
     let submit = repeat(callers, phase, move |caller| submit(submitting.clone(), caller)).await?;
     let working = queue.clone();
-    let work = repeat(callers, phase, move |worker| work_one(working.clone(), worker)).await?;
+    let work = repeat(callers, phase, move |_| work_one(working.clone())).await?;
     queue.close().await;
     Ok((submit, work))
 }
@@ -226,12 +230,12 @@ async fn submit(queue: Queue, caller: usize) -> Result<bool, Failure> {
 }
 
 /// Does the next job, which is nothing. `false` where none waits.
-async fn work_one(queue: Queue, worker: usize) -> Result<bool, Failure> {
-    let Some(claim) = queue.claim(&format!("worker{worker}"), SystemTime::now()).await? else { return Ok(false) };
+async fn work_one(queue: Queue) -> Result<bool, Failure> {
+    let Some(claim) = queue.claim("worker", SystemTime::now()).await? else { return Ok(false) };
     let outcome =
         Outcome::Stored(Stored { bucket: "photos".to_owned(), key: "small.jpg".to_owned(), ..Stored::default() });
-    let is_held = queue.record(&claim, 0, &outcome, SystemTime::now()).await?
-        && queue.finish(&claim, Finish::Done, SystemTime::now()).await?;
+    let is_held =
+        queue.record(&claim, 0, &outcome).await? && queue.finish(&claim, Finish::Done, SystemTime::now()).await?;
     if is_held { Ok(true) } else { Err(format!("job {} was lost", claim.job.id).into()) }
 }
 

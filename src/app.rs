@@ -277,6 +277,8 @@ async fn open_queue(config: &Config) -> anyhow::Result<Queue> {
     let settings = queue::Settings {
         lease: config.jobs.lease,
         max_waiting: limit(config.jobs.max_waiting).into(),
+        max_waiting_per_owner: limit(config.jobs.max_waiting_per_owner()).into(),
+        max_queues: limit(config.jobs.max_queues).into(),
         max_attempts: limit(config.jobs.max_attempts),
     };
     Ok(Queue::open(&config.database_url(), settings).await?)

@@ -141,6 +141,10 @@ pub struct JobsConfig {
     pub max_attempts: NonZeroUsize,
     /// Most jobs that wait in a queue that has no limit of its own. Default 100 000.
     pub max_waiting: NonZeroUsize,
+    /// Most jobs of one owner that wait in one queue. Default: half of `max_waiting`.
+    pub max_waiting_per_owner: Option<NonZeroUsize>,
+    /// Most queues that come into being because jobs name them. Default 1000.
+    pub max_queues: NonZeroUsize,
     /// Most notifications in flight to one receiver. Default 4.
     pub notify_per_target: NonZeroUsize,
     /// How long finished jobs can be asked about. Default 10 days.
@@ -264,9 +268,19 @@ impl Default for JobsConfig {
             workers: NonZeroUsize::new(cores.get() / 2).unwrap_or(NonZeroUsize::MIN),
             max_attempts: const { NonZeroUsize::new(5).unwrap() },
             max_waiting: const { NonZeroUsize::new(100_000).unwrap() },
+            max_waiting_per_owner: None,
+            max_queues: const { NonZeroUsize::new(1000).unwrap() },
             notify_per_target: const { NonZeroUsize::new(4).unwrap() },
             keep: Duration::from_secs(10 * 24 * 3600),
         }
+    }
+}
+
+impl JobsConfig {
+    /// Most jobs of one owner that wait in one queue, by default or not.
+    pub fn max_waiting_per_owner(&self) -> NonZeroUsize {
+        let half = self.max_waiting.get().div_ceil(2);
+        self.max_waiting_per_owner.or(NonZeroUsize::new(half)).unwrap_or(NonZeroUsize::MIN)
     }
 }
 

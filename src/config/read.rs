@@ -188,6 +188,8 @@ fn read_jobs(mut section: Section<'_>) -> JobsConfig {
         workers: section.or("workers", default.workers),
         max_attempts: section.or("max_attempts", default.max_attempts),
         max_waiting: section.or("max_waiting", default.max_waiting),
+        max_waiting_per_owner: section.get("max_waiting_per_owner"),
+        max_queues: section.or("max_queues", default.max_queues),
         notify_per_target: section.or("notify_per_target", default.notify_per_target),
         keep: section.or("keep", default.keep),
     };

@@ -84,6 +84,8 @@ lease = "1m"
 workers = 5
 max_attempts = 6
 max_waiting = "2k"
+max_waiting_per_owner = 300
+max_queues = 50
 notify_per_target = 1
 keep = "24h"
 
@@ -147,6 +149,8 @@ fn every_key_is_read() {
         workers: count(5),
         max_attempts: count(6),
         max_waiting: count(2000),
+        max_waiting_per_owner: Some(count(300)),
+        max_queues: count(50),
         notify_per_target: count(1),
         keep: Duration::from_secs(24 * 3600),
     };

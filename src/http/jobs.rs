@@ -26,7 +26,7 @@ use crate::jobs::model::{
     Api, Filter, Job, JobId, Notification, NotificationState, QUEUE_NAME, QueueSettings, State as JobState,
     is_queue_name, millis, time,
 };
-use crate::jobs::queue::{self, Change, Queue};
+use crate::jobs::queue::{self, Change, MAX_PAGE_WITH_OUTCOMES, Queue};
 
 /// Most entries of a page.
 const MOST_ENTRIES: u32 = 1000;
@@ -123,6 +123,8 @@ struct ListQuery {
     batch: Option<i64>,
     marker: Option<String>,
     limit: Option<u32>,
+    #[serde(default)]
+    outcomes: bool,
 }
 
 async fn list(
@@ -130,11 +132,19 @@ async fn list(
     Extension(signer): Extension<Signer>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Value>, Refused> {
-    let limit = query.limit.unwrap_or(SOME_ENTRIES).clamp(1, MOST_ENTRIES);
-    let jobs = queue.list(&filter(query, &signer)?, limit).await?;
+    let with_outcomes = query.outcomes;
+    let most = if with_outcomes { MAX_PAGE_WITH_OUTCOMES } else { MOST_ENTRIES };
+    let limit = query.limit.unwrap_or(SOME_ENTRIES).clamp(1, most);
+    let filter = filter(query, &signer)?;
+    let jobs = if with_outcomes {
+        queue.list_with_outcomes(&filter, limit).await?
+    } else {
+        queue.list(&filter, limit).await?
+    };
     // A full page may have been the last one; its next one is then empty.
     let marker = jobs.last().filter(|_| jobs.len() == limit as usize).map(marker_of);
-    Ok(Json(json!({ "jobs": jobs.iter().map(described).collect::<Vec<_>>(), "marker": marker })))
+    let describe = if with_outcomes { described } else { listed };
+    Ok(Json(json!({ "jobs": jobs.iter().map(describe).collect::<Vec<_>>(), "marker": marker })))
 }
 
 fn filter(query: ListQuery, signer: &Signer) -> Result<Filter, Refused> {
@@ -234,8 +244,9 @@ impl Watched {
     }
 }
 
-async fn queues(State(queue): State<Queue>) -> Result<Json<Value>, Refused> {
-    let queues = queue.queues().await?;
+/// Operators see all queues, others those that hold or held their jobs.
+async fn queues(State(queue): State<Queue>, Extension(signer): Extension<Signer>) -> Result<Json<Value>, Refused> {
+    let queues = if signer.is_operator { queue.queues().await? } else { queue.queues_of(&signer.access_key).await? };
     Ok(Json(json!({ "queues": queues })))
 }
 
@@ -335,11 +346,20 @@ fn told(notification: &Notification) -> Value {
     })
 }
 
+/// A job and how its outputs ended.
 fn described(job: &Job) -> Value {
-    let outputs = job.spec.outputs.iter().zip(&job.outcomes);
-    let outputs: Vec<Value> = outputs
-        .map(|(output, outcome)| json!({ "command": output.command, "name": output.name, "outcome": outcome }))
-        .collect();
+    let mut described = listed(job);
+    let outputs = described["outputs"].as_array_mut().into_iter().flatten();
+    for (output, outcome) in outputs.zip(&job.outcomes) {
+        output["outcome"] = json!(outcome);
+    }
+    described
+}
+
+/// A job without how its outputs ended.
+fn listed(job: &Job) -> Value {
+    let outputs = job.spec.outputs.iter();
+    let outputs: Vec<Value> = outputs.map(|output| json!({ "command": output.command, "name": output.name })).collect();
     json!({
         "id": job.id,
         "api": job.api.name(),

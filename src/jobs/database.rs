@@ -14,7 +14,11 @@ use super::queue::Error;
 
 /// The steps that lead from an empty database to the present one. Steps that were released are never changed.
 const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_jobs.sql"), include_str!("../../migrations/0003_purges.sql")];
+    &[
+    include_str!("../../migrations/0001_jobs.sql"),
+    include_str!("../../migrations/0002_limits.sql"),
+    include_str!("../../migrations/0003_purges.sql"),
+];
 
 /// Names the lock under which nodes that start at once migrate one after another.
 const MIGRATION_LOCK: i64 = 0x6d6f_6772;
@@ -34,18 +38,39 @@ pub(super) enum Dialect {
 
 impl Dialect {
     /// Begins a transaction that writes. SQLite's has the lock from the start: one that came to write only later could not
-    /// wait for it. It is told each time whether the commit waits for the disk.
+    /// wait for it. The databases are told each time whether the commit waits for the disk.
     const fn begin(self, durability: Durability) -> &'static str {
         match (self, durability) {
             (Self::Sqlite, Durability::Disk) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
             (Self::Sqlite, Durability::Process) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
-            (Self::Postgres, _) => "BEGIN",
+            (Self::Postgres, Durability::Disk) => "BEGIN",
+            (Self::Postgres, Durability::Process) => "BEGIN; SET LOCAL synchronous_commit = off",
         }
     }
 
     /// `sql` with the rows that it selects locked until the transaction ends. In SQLite there is only one writer anyway.
     pub(super) fn locking(self, sql: &str) -> String {
         self.suffixed(sql, " FOR UPDATE")
+    }
+
+    /// What a parameter that is a JSON array of arrays holds, as a table `given` of one column `value`: [`text`] and
+    /// [`number`] are the entries of a row. So a statement has one text, however many rows it writes.
+    pub(super) fn rows(self, parameter: usize) -> String {
+        match self {
+            Self::Sqlite => format!("(SELECT value FROM json_each(${parameter})) AS given"),
+            Self::Postgres => format!("json_array_elements(CAST(${parameter} AS JSON)) AS given(value)"),
+        }
+    }
+
+    /// Statements that write different tables and need nothing of one another, as one.
+    pub(super) fn at_once(self, statements: &[String]) -> String {
+        match (self, statements.split_last()) {
+            (Self::Postgres, Some((last, others))) if !others.is_empty() => {
+                let others = others.iter().enumerate().map(|(number, sql)| format!("done{number} AS ({sql})"));
+                format!("WITH {} {last}", others.collect::<Vec<_>>().join(", "))
+            }
+            _ => statements.join("; "),
+        }
     }
 
     /// `sql` with the rows that it selects locked, those passed over that others have locked.
@@ -69,13 +94,23 @@ impl Dialect {
     }
 }
 
+/// The entry of a row of [`Dialect::rows`], counted from 0, as a text.
+pub(super) fn text(index: usize) -> String {
+    format!("(given.value ->> {index})")
+}
+
+/// The entry of a row of [`Dialect::rows`], counted from 0, as a whole number.
+pub(super) fn number(index: usize) -> String {
+    format!("CAST(given.value ->> {index} AS BIGINT)")
+}
+
 /// What a commit outlives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Durability {
     /// A loss of power.
     Disk,
-    /// The end of this process, and with SQLite not more. For what matters to workers alone: they end with the machine, and
-    /// on disk it is with the next commit that waits. Workers of PostgreSQL live on elsewhere, so there it is as `Disk`.
+    /// The end of this process, and not more; on the disk it is with the next commit that waits. For what matters to workers
+    /// alone, and to them only while it holds: a claim that a database forgot when it crashed is a claim that is lost.
     Process,
 }
 
@@ -218,6 +253,10 @@ async fn pool(url: &url::Url, connections: u32, is_sqlite: bool) -> Result<AnyPo
 fn is_usable(connection: &AnyConnection) -> bool {
     !sqlx::Connection::is_in_transaction(connection)
 }
+/// Every statement of the queue looks few rows up by an index. PostgreSQL keeps the plans of statements for long, and would
+/// read whole tables where it made them when these were small.
+const PLANS: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
+                     SET enable_mergejoin = off; SET enable_sort = off; SET jit = off";
 
 /// Sets a new connection up. An accepted job is on the disk when its caller hears of it.
 async fn prepare(connection: &mut AnyConnection, is_sqlite: bool) -> Result<(), sqlx::Error> {
@@ -226,6 +265,8 @@ async fn prepare(connection: &mut AnyConnection, is_sqlite: bool) -> Result<(), 
         connection.execute(wait.as_str()).await?;
         let sql = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
         connection.execute(sql).await?;
+    } else {
+        connection.execute(PLANS).await?;
     }
     Ok(())
 }

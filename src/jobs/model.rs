@@ -337,8 +337,10 @@ pub struct Job {
 pub struct Claim {
     /// The job.
     pub job: Job,
-    /// Which attempt this is: results of an earlier one are refused.
+    /// Which attempt this is.
     pub attempt: i32,
+    /// Names this claim, and no other: what others than the last say of a job is refused.
+    pub holder: String,
 }
 
 /// What a worker learns when it renews its lease.

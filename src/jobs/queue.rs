@@ -3,20 +3,28 @@
 //! What always holds:
 //! - A verb that returned has committed. `submit` takes all of its jobs or none.
 //! - A job's state, the counters of its queue and the notification of its end change in one transaction.
-//! - Every such transaction has the queue's row before the job's, so that none wait in a circle.
-//! - A worker holds a job by its attempt number. When the lease has passed the job waits again; what the old attempt then
-//!   records, renews or finishes is refused.
+//! - Every such transaction has the rows of its queues before those of its jobs, each in the order of their names, so that
+//!   none wait in a circle.
+//! - A worker holds a job by the name of its claim. When the lease has passed the job waits again; what the old claim then
+//!   records, renews or finishes is refused. Claims and renewals do not wait for the disk: where a database crashes and forgets
+//!   one, the claim is lost.
+//! - Requests that wait for the database together share a transaction, and no fate: what is wrong with one neither fails nor
+//!   repeats another.
 //! - No statement on the way of a job reads more than a few rows, however many jobs there are.
 
 mod changes;
 mod claim;
 mod configure;
+mod expire;
 mod finish;
+mod hold;
+mod moves;
 mod notifications;
 mod read;
 mod retention;
 mod rows;
 mod submit;
+mod together;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,14 +32,15 @@ use std::time::{Duration, SystemTime};
 use sqlx::{Any, AnyConnection, Transaction};
 use tokio::sync::broadcast;
 
-use super::database::{Database, Dialect, Durability};
-use super::model::JobId;
+use super::database::{Database, Dialect, Durability, text};
+use super::model::{JobId, QueueStatus};
 use crate::error::ErrorKind;
 use changes::Changes;
 pub use changes::{Change, changed};
 pub use notifications::{Delivery, target_of};
-use submit::Submissions;
+pub use read::MAX_PAGE_WITH_OUTCOMES;
 pub use submit::Submitted;
+use together::Groups;
 
 /// How SQLite and PostgreSQL say that they have no room left.
 const DISK_FULL: [&str; 2] = ["disk is full", "No space left on device"];
@@ -71,6 +80,24 @@ pub enum Error {
         /// How many may.
         limit: i64,
     },
+    /// The owner has as many jobs waiting in the queue as one owner may.
+    #[error("queue {queue:?} takes no more jobs of this owner: {waiting} of them wait, the limit is {limit}")]
+    OwnerFull {
+        /// The queue's name.
+        queue: String,
+        /// How many of the owner's jobs wait in it.
+        waiting: i64,
+        /// How many may.
+        limit: i64,
+    },
+    /// The queue is not there, and there are as many as may come into being by being named.
+    #[error("queue {queue:?} does not exist, and no more come into being: the limit is {limit}")]
+    TooManyQueues {
+        /// Its name.
+        queue: String,
+        /// How many there may be.
+        limit: i64,
+    },
     /// The job has no output of that number.
     #[error("job {job} has {outputs} outputs, and none of number {output}")]
     NoSuchOutput {
@@ -91,8 +118,11 @@ pub enum Error {
         /// What should.
         expected: &'static str,
     },
-    /// The commit failed that this and other submissions shared.
-    #[error("the database failed: {problem}")]
+    /// The commit failed: nobody knows whether it was done.
+    #[error("the database failed: {0}")]
+    Commit(#[source] sqlx::Error),
+    /// The commit failed that this and other requests shared.
+    #[error("{problem}")]
     Shared {
         /// What happened.
         problem: String,
@@ -107,12 +137,17 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Url { .. } | Self::NoSuchOutput { .. } => ErrorKind::Invalid,
-            Self::Full { .. } => ErrorKind::Busy,
+            Self::Full { .. } | Self::OwnerFull { .. } | Self::TooManyQueues { .. } => ErrorKind::Busy,
             Self::Database(sqlx::Error::PoolTimedOut) => ErrorKind::Busy,
             Self::TooNew { .. } | Self::Corrupt { .. } => ErrorKind::Internal,
             full if DISK_FULL.iter().any(|words| full.to_string().contains(words)) => ErrorKind::Full,
-            Self::Open { .. } | Self::Shared { .. } | Self::Database(_) => ErrorKind::Upstream,
+            Self::Open { .. } | Self::Commit(_) | Self::Shared { .. } | Self::Database(_) => ErrorKind::Upstream,
         }
+    }
+
+    /// Whether the queue takes no more jobs of this owner now.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::OwnerFull { .. } | Self::TooManyQueues { .. })
     }
 }
 
@@ -123,13 +158,23 @@ pub struct Settings {
     pub lease: Duration,
     /// Most jobs that wait in a queue without a limit of its own.
     pub max_waiting: i64,
+    /// Most jobs of one owner that wait in one queue.
+    pub max_waiting_per_owner: i64,
+    /// Most queues that come into being by being named.
+    pub max_queues: i64,
     /// How often a job is claimed at most.
     pub max_attempts: i32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(60), max_waiting: 100_000, max_attempts: 5 }
+        Self {
+            lease: Duration::from_secs(60),
+            max_waiting: 100_000,
+            max_waiting_per_owner: 50_000,
+            max_queues: 1000,
+            max_attempts: 5,
+        }
     }
 }
 
@@ -139,7 +184,7 @@ pub struct Queue {
     database: Database,
     settings: Settings,
     changes: Changes,
-    submissions: Arc<Submissions>,
+    groups: Arc<Groups>,
 }
 
 impl Queue {
@@ -152,9 +197,9 @@ impl Queue {
         let node = JobId::new(SystemTime::now()).to_string();
         let changes = match database.dialect {
             Dialect::Sqlite => Changes::local(node),
-            Dialect::Postgres => Changes::shared(node, database_url).await?,
+            Dialect::Postgres => Changes::shared(node, database_url, database.reader().clone()).await?,
         };
-        Ok(Self { database, settings, changes, submissions: Arc::default() })
+        Ok(Self { database, settings, changes, groups: Arc::default() })
     }
 
     /// The limits it was opened with.
@@ -174,7 +219,7 @@ impl Queue {
 
     /// Closes the connections once their statements are done.
     pub async fn close(&self) {
-        self.changes.close();
+        self.changes.close().await;
         self.database.close().await;
     }
 
@@ -197,6 +242,9 @@ impl Queue {
     }
 }
 
+/// Names the lock of the list of queues in PostgreSQL.
+const LIST_OF_QUEUES: i64 = 0x6d6f_6773;
+
 /// A transaction, and what is told when it has committed. Dropped, it leaves everything as it was.
 struct Write {
     tx: Transaction<'static, Any>,
@@ -209,15 +257,41 @@ impl Write {
         &mut self.tx
     }
 
+    fn dialect(&self) -> Dialect {
+        self.queue.dialect()
+    }
+
+    /// Keeps queues for this transaction, as whoever changes states of their jobs must, and tells how they stand. All that a
+    /// transaction needs at once, so that everybody has them in one order; those that are not there are left out.
+    async fn lock<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<QueueStatus>, Error> {
+        let given: Vec<_> = names.into_iter().map(|name| (name,)).collect();
+        let sql = format!(
+            "SELECT {} FROM queues WHERE name IN (SELECT {} FROM {}) ORDER BY name",
+            rows::QUEUE,
+            text(0),
+            self.dialect().rows(1)
+        );
+        let sql = self.dialect().locking(&sql);
+        let found = sqlx::query(&sql).bind(rows::to_json(&given)).fetch_all(self.connection()).await?;
+        found.iter().map(rows::queue).collect()
+    }
+
+    /// Keeps the list of queues: what makes one or forgets some comes one after the other, and before it locks any.
+    async fn lock_list_of_queues(&mut self) -> Result<(), Error> {
+        if self.dialect() == Dialect::Postgres {
+            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LIST_OF_QUEUES).execute(self.connection()).await?;
+        }
+        Ok(())
+    }
+
     fn tell(&mut self, change: Change) {
         if !self.changes.contains(&change) {
             self.changes.push(change);
         }
     }
 
-    async fn commit(mut self) -> Result<(), Error> {
-        self.queue.changes.announce(&mut self.tx, &self.changes).await?;
-        self.tx.commit().await?;
+    async fn commit(self) -> Result<(), Error> {
+        self.tx.commit().await.map_err(Error::Commit)?;
         self.queue.changes.tell(self.changes);
         Ok(())
     }

@@ -12,8 +12,12 @@ use mogr::jobs::queue::{Delivery, Error, Queue, Settings};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use crate::jobs_queue::Place;
+
 const LEASE: Duration = Duration::from_secs(60);
 const MAX_ATTEMPTS: i32 = 3;
+/// Most jobs of one owner that wait in a queue: more than the smallest queue takes at all.
+const MAX_WAITING_PER_OWNER: i64 = 6;
 
 /// Name, priority, most running and most waiting jobs.
 const QUEUES: [(&str, i32, Option<i32>, Option<i32>); 3] =
@@ -66,6 +70,8 @@ struct Known {
     priority: i32,
     state: State,
     attempt: i32,
+    /// The claim that took it last.
+    holder: String,
     until: Option<SystemTime>,
     cancel_requested: bool,
     outcomes: [Option<Outcome>; 2],
@@ -112,9 +118,15 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
-        let settings = Settings { lease: LEASE, max_waiting: 1000, max_attempts: MAX_ATTEMPTS };
-        let queue = Queue::open("sqlite::memory:", settings).await.unwrap();
+    async fn new(url: &str) -> Self {
+        let settings = Settings {
+            lease: LEASE,
+            max_waiting: 1000,
+            max_waiting_per_owner: MAX_WAITING_PER_OWNER,
+            max_queues: QUEUES.len() as i64,
+            max_attempts: MAX_ATTEMPTS,
+        };
+        let queue = Queue::open(url, settings).await.unwrap();
         for (name, priority, max_running, max_waiting) in QUEUES {
             let settings = QueueSettings { name: name.to_owned(), priority, paused: false, max_running, max_waiting };
             queue.configure(&settings).await.unwrap();
@@ -133,8 +145,8 @@ impl World {
 
     /// The job that a claim holds, if it still does.
     fn held(&mut self, claim: &Claim) -> Option<&mut Known> {
-        let (id, attempt) = (&claim.job.id, claim.attempt);
-        self.jobs.iter_mut().find(|job| job.id == *id && job.state == State::Running && job.attempt == attempt)
+        let (id, holder) = (&claim.job.id, &claim.holder);
+        self.jobs.iter_mut().find(|job| job.id == *id && job.state == State::Running && job.holder == *holder)
     }
 
     fn a_claim(&self, number: usize) -> Option<Claim> {
@@ -170,12 +182,19 @@ impl World {
             is_batch: false,
         };
         let has_room = QUEUES[queue].3.is_none_or(|max| self.count(queue, State::Waiting) + count as i64 <= max.into());
+        let of_owner = |job: &&Known| job.queue == queue && job.owner == owner && job.state == State::Waiting;
+        let waiting_of_owner = self.jobs.iter().filter(of_owner).count() as i64;
+        let may_submit = waiting_of_owner + count as i64 <= MAX_WAITING_PER_OWNER;
         let submitted = match self.queue.submit(submission, self.now).await {
             Ok(submitted) => submitted,
             Err(Error::Full { .. }) => return assert!(!has_room),
+            Err(Error::OwnerFull { waiting, .. }) => {
+                assert!(has_room && !may_submit);
+                return assert_eq!(waiting, waiting_of_owner);
+            }
             Err(error) => panic!("{error}"),
         };
-        assert!(has_room);
+        assert!(has_room && may_submit);
         self.jobs.extend(submitted.jobs.into_iter().map(|id| Known {
             id,
             queue,
@@ -183,6 +202,7 @@ impl World {
             priority,
             state: State::Waiting,
             attempt: 0,
+            holder: String::new(),
             until: None,
             cancel_requested: false,
             outcomes: [None, None],
@@ -225,6 +245,7 @@ impl World {
         assert!(claimable.contains(&claim.job.id), "{:?} was claimed, not one of {claimable:?}", claim.job);
         let job = self.known(&claim.job.id);
         (job.state, job.attempt, job.until) = (State::Running, job.attempt + 1, Some(now + LEASE));
+        job.holder = claim.holder.clone();
         assert_eq!((claim.attempt, &claim.job.outcomes[..]), (job.attempt, &job.outcomes[..]));
         self.claims.push(claim);
         true
@@ -251,7 +272,7 @@ impl World {
             Outcome::Data(format!("by attempt {}", claim.attempt))
         };
         let is_held = self.held(&claim).map(|job| job.outcomes[output] = Some(outcome.clone())).is_some();
-        assert_eq!(self.queue.record(&claim, output, &outcome, self.now).await.unwrap(), is_held);
+        assert_eq!(self.queue.record(&claim, output, &outcome).await.unwrap(), is_held);
     }
 
     async fn finish(&mut self, claim: usize, finish: Finish) {
@@ -267,7 +288,7 @@ impl World {
                 Finish::Done => job.end(State::Failed, None),
                 Finish::Cancelled => job.end(State::Cancelled, None),
                 Finish::Released | Finish::Postponed(_) if job.cancel_requested => job.end(State::Cancelled, None),
-                Finish::Released => (job.state, job.until) = (State::Waiting, None),
+                Finish::Released => (job.state, job.until, job.attempt) = (State::Waiting, None, job.attempt - 1),
                 Finish::Postponed(delay) => (job.state, job.until) = (State::Waiting, Some(now + delay)),
                 Finish::Retry(delay) => job.retry((!delay.is_zero()).then(|| now + delay), &gave_up),
             }
@@ -306,7 +327,14 @@ impl World {
 
     /// Every job is where the model has it, and the counters are what a recount says.
     async fn check(&self) {
-        let listed = self.queue.list(&Filter::default(), 1000).await.unwrap();
+        let mut listed = Vec::new();
+        let mut filter = Filter::default();
+        loop {
+            let page = self.queue.list_with_outcomes(&filter, 1000).await.unwrap();
+            let Some(last) = page.last() else { break };
+            filter.before = Some((last.created, last.id.clone()));
+            listed.extend(page);
+        }
         assert_eq!(listed.len(), self.jobs.len(), "no job is lost");
         for job in listed {
             let known = self.jobs.iter().find(|known| known.id == job.id).unwrap();
@@ -336,7 +364,8 @@ impl World {
         self.untold += self.jobs.len() - ended_before;
         while self.notify(0).await {}
         assert_eq!(self.untold, 0, "every owner was told");
-        assert_eq!(self.queue.next_due().await.unwrap(), None);
+        assert_eq!(self.queue.next_job_due().await.unwrap(), None);
+        assert_eq!(self.queue.next_notification_due().await.unwrap(), None);
         self.check().await;
         self.queue.delete_finished(self.now + LEASE).await.unwrap();
         assert_eq!(self.queue.list(&Filter::default(), 1).await.unwrap(), []);
@@ -360,24 +389,42 @@ fn spec() -> JobSpec {
     }
 }
 
-async fn live(steps: &[Step]) {
-    let mut world = World::new().await;
+async fn live(url: &str, steps: &[Step]) {
+    let mut world = World::new(url).await;
     for step in steps {
         world.take(step).await;
         world.check().await;
     }
     world.drain().await;
+    world.queue.close().await;
 }
 
-#[test]
-fn the_queue_keeps_what_the_model_promises() {
+/// Lives that many random lives, each in the database that `place` makes.
+fn lives(cases: u32, place: impl AsyncFn() -> Place) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let config = Config { cases: 48, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
+    let config = Config { cases, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
     let steps = proptest::collection::vec(step(), 1..80);
     TestRunner::new(config)
         .run(&steps, |steps| {
-            runtime.block_on(live(&steps));
+            runtime.block_on(async {
+                let place = place().await;
+                live(&place.url, &steps).await;
+                place.remove().await;
+            });
             Ok(())
         })
         .unwrap();
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn the_queue_keeps_what_the_model_promises() {
+    lives(48, async || Place::memory());
+}
+
+#[test]
+fn the_queue_keeps_what_the_model_promises_on_postgres() {
+    if Place::has_postgres() {
+        lives(8, async || Place::postgres().await.unwrap());
+    }
 }

@@ -12,7 +12,7 @@ use sqlx::{AnyConnection, Connection, Executor};
 
 /// A database of this test alone.
 pub(crate) struct Place {
-    url: String,
+    pub(crate) url: String,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -23,9 +23,19 @@ impl Place {
         Self { url: format!("sqlite:{}", folder.path().join("jobs.db").display()), _folder: Some(folder) }
     }
 
+    /// One that is gone with its queue.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn memory() -> Self {
+        Self { url: "sqlite::memory:".to_owned(), _folder: None }
+    }
+
+    pub(crate) fn has_postgres() -> bool {
+        server().is_some()
+    }
+
     /// A new database on the server of `TEST_POSTGRES_URL`; `None` where there is no such server.
-    async fn postgres() -> Option<Self> {
-        let server = std::env::var("TEST_POSTGRES_URL").ok().filter(|server| !server.is_empty())?;
+    pub(crate) async fn postgres() -> Option<Self> {
+        let server = server()?;
         let name = format!("mogr_test_{}", JobId::new(SystemTime::now()));
         administer(&server, &format!("CREATE DATABASE {name}")).await;
         let mut url = url::Url::parse(&server).unwrap();
@@ -33,8 +43,9 @@ impl Place {
         Some(Self { url: url.into(), _folder: None })
     }
 
-    async fn drop_postgres(self) {
-        let server = std::env::var("TEST_POSTGRES_URL").unwrap();
+    /// Drops a database of PostgreSQL.
+    pub(crate) async fn remove(self) {
+        let Some(server) = server().filter(|_| self.url.starts_with("postgres")) else { return };
         let name = url::Url::parse(&self.url).unwrap().path().trim_start_matches('/').to_owned();
         administer(&server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
     }
@@ -42,6 +53,10 @@ impl Place {
     async fn open(&self) -> Queue {
         Queue::open(&self.url, SETTINGS).await.unwrap()
     }
+}
+
+fn server() -> Option<String> {
+    std::env::var("TEST_POSTGRES_URL").ok().filter(|server| !server.is_empty())
 }
 
 async fn administer(server: &str, sql: &str) {
@@ -67,7 +82,7 @@ macro_rules! on_both {
             async fn $name() {
                 let Some(place) = super::Place::postgres().await else { return };
                 super::$name(&place).await;
-                place.drop_postgres().await;
+                place.remove().await;
             })+
         }
     };
@@ -81,6 +96,14 @@ on_both!(
     paused_queues_hold_their_jobs,
     queues_run_no_more_than_they_may,
     full_queues_take_nothing,
+    owners_do_not_fill_queues_for_others,
+    no_more_queues_come_into_being_than_may,
+    owners_know_the_queues_of_their_jobs,
+    empty_queues_are_forgotten,
+    many_jobs_are_claimed_at_once,
+    workers_at_once_share_no_fate,
+    a_released_job_was_not_claimed,
+    jobs_that_cannot_be_read_fail,
     submissions_at_once_share_no_fate,
     higher_priorities_come_first,
     queues_of_one_priority_take_turns,
@@ -103,7 +126,8 @@ on_both!(
 );
 
 const LEASE: Duration = Duration::from_secs(60);
-const SETTINGS: Settings = Settings { lease: LEASE, max_waiting: 1000, max_attempts: 3 };
+const SETTINGS: Settings =
+    Settings { lease: LEASE, max_waiting: 1000, max_waiting_per_owner: 600, max_queues: 50, max_attempts: 3 };
 
 /// Some second of the test: time is whatever the caller says.
 fn at(seconds: u64) -> SystemTime {
@@ -175,7 +199,7 @@ fn settings(name: &str) -> QueueSettings {
 /// Does everything that is asked of a job.
 async fn succeed(queue: &Queue, claim: &Claim, now: SystemTime) {
     for output in 0..claim.job.spec.outputs.len() {
-        assert!(queue.record(claim, output, &stored("result"), now).await.unwrap());
+        assert!(queue.record(claim, output, &stored("result")).await.unwrap());
     }
     assert!(queue.finish(claim, Finish::Done, now).await.unwrap());
 }
@@ -199,7 +223,7 @@ async fn a_job_lives_from_submission_to_delivery(place: &Place) {
     assert_eq!(changes.try_recv(), Ok(Change::Job(id.clone())));
     assert_eq!(queue.renew(&claim, 250, at(2)).await.unwrap(), Renewal::Held);
     assert!(changes.try_recv().is_err(), "a worker that hears its own renewals renews for ever");
-    assert!(queue.record(&claim, 1, &stored("b"), at(3)).await.unwrap());
+    assert!(queue.record(&claim, 1, &stored("b")).await.unwrap());
     let job = queue.get(&id).await.unwrap().unwrap();
     assert_eq!((job.progress, job.started, job.outcomes), (250, Some(at(1)), vec![None, Some(stored("b"))]));
     assert_eq!(queue.due_notification(&[], at(3)).await.unwrap(), None);
@@ -221,7 +245,7 @@ async fn a_dead_workers_job_is_taken_over(place: &Place) {
     let queue = place.open().await;
     let id = submit_one(&queue, "ak", "default").await;
     let dead = claim(&queue, at(0)).await;
-    assert!(queue.record(&dead, 0, &stored("a"), at(1)).await.unwrap());
+    assert!(queue.record(&dead, 0, &stored("a")).await.unwrap());
     assert!(queue.claim("worker", at(59)).await.unwrap().is_none());
     assert_eq!(queue.renew(&dead, 0, at(30)).await.unwrap(), Renewal::Held);
     assert!(queue.claim("worker", at(89)).await.unwrap().is_none(), "the lease was renewed");
@@ -239,7 +263,7 @@ async fn jobs_that_kill_their_workers_fail(place: &Place) {
     for attempt in 1..=3 {
         let claim = claim(&queue, at(100 * attempt)).await;
         assert_eq!(claim.attempt, attempt as i32);
-        queue.record(&claim, 0, &stored("a"), at(100 * attempt)).await.unwrap();
+        queue.record(&claim, 0, &stored("a")).await.unwrap();
     }
     assert!(queue.claim("worker", at(400)).await.unwrap().is_none());
     let job = queue.get(&id).await.unwrap().unwrap();
@@ -255,15 +279,15 @@ async fn lost_claims_are_refused(place: &Place) {
     let lost = claim(&queue, at(0)).await;
     let held = claim(&queue, at(60)).await;
     assert_eq!(queue.renew(&lost, 1, at(61)).await.unwrap(), Renewal::Lost);
-    assert!(!queue.record(&lost, 0, &failed("late"), at(61)).await.unwrap());
+    assert!(!queue.record(&lost, 0, &failed("late")).await.unwrap());
     for finish in [Finish::Done, Finish::Cancelled, Finish::Retry(Duration::ZERO)] {
         assert!(!queue.finish(&lost, finish, at(61)).await.unwrap());
     }
     assert_eq!(queue.renew(&held, 1, at(61)).await.unwrap(), Renewal::Held);
-    assert!(matches!(queue.record(&held, 2, &failed("no"), at(61)).await, Err(Error::NoSuchOutput { output: 2, .. })));
+    assert!(matches!(queue.record(&held, 2, &failed("no")).await, Err(Error::NoSuchOutput { output: 2, .. })));
     succeed(&queue, &held, at(62)).await;
     assert_eq!(queue.renew(&held, 1, at(63)).await.unwrap(), Renewal::Lost);
-    assert!(!queue.record(&held, 0, &failed("late"), at(63)).await.unwrap());
+    assert!(!queue.record(&held, 0, &failed("late")).await.unwrap());
     assert!(!queue.finish(&held, Finish::Done, at(63)).await.unwrap());
     assert_eq!(counters(&queue, "default").await, (0, 0));
 }
@@ -313,6 +337,193 @@ async fn full_queues_take_nothing(place: &Place) {
     assert_eq!(queue.list(&Filter::default(), 100).await.unwrap().len(), 3);
     claim(&queue, at(1)).await;
     queue.submit(submission("ak", "small", 1), at(1)).await.unwrap();
+}
+
+async fn owners_do_not_fill_queues_for_others(place: &Place) {
+    let queue = place.open().await;
+    queue.submit(submission("many", "default", 600), at(0)).await.unwrap();
+    let error = queue.submit(submission("many", "default", 1), at(0)).await.unwrap_err();
+    assert!(matches!(&error, Error::OwnerFull { queue, waiting: 600, limit: 600 } if queue == "default"), "{error}");
+    assert_eq!((error.kind(), error.is_full()), (ErrorKind::Busy, true));
+    queue.submit(submission("few", "default", 1), at(0)).await.unwrap();
+    queue.submit(submission("many", "other", 1), at(0)).await.unwrap();
+
+    // Whatever takes a job away makes room for one.
+    let mut taken = claim(&queue, at(1)).await;
+    while taken.job.owner != "many" {
+        taken = claim(&queue, at(1)).await;
+    }
+    let mut jobs = queue.submit(submission("many", "default", 1), at(1)).await.unwrap().jobs;
+    assert!(queue.submit(submission("many", "default", 1), at(1)).await.is_err());
+    queue.cancel(&jobs.remove(0), at(1)).await.unwrap();
+    queue.finish(&taken, Finish::Retry(LEASE), at(1)).await.unwrap();
+    assert!(queue.submit(submission("many", "default", 1), at(1)).await.is_err(), "a job that waits again counts");
+}
+
+async fn no_more_queues_come_into_being_than_may(place: &Place) {
+    let queue = place.open().await;
+    for number in 0..50 {
+        submit_one(&queue, "ak", &format!("q{number}")).await;
+    }
+    let error = queue.submit(submission("ak", "one-more", 1), at(0)).await.unwrap_err();
+    assert!(matches!(&error, Error::TooManyQueues { queue, limit: 50 } if queue == "one-more"), "{error}");
+    assert_eq!((error.kind(), error.is_full()), (ErrorKind::Busy, true));
+    submit_one(&queue, "ak", "q7").await;
+    queue.configure(&settings("of the operator")).await.unwrap();
+    submit_one(&queue, "ak", "of the operator").await;
+    assert_eq!(queue.queues().await.unwrap().len(), 51);
+}
+
+async fn owners_know_the_queues_of_their_jobs(place: &Place) {
+    let queue = place.open().await;
+    submit_one(&queue, "a", "first").await;
+    submit_one(&queue, "b", "second").await;
+    submit_one(&queue, "a", "third").await;
+    for _ in 0..3 {
+        succeed(&queue, &claim(&queue, at(1)).await, at(1)).await;
+    }
+    let names = async |owner| {
+        let queues = queue.queues_of(owner).await.unwrap();
+        queues.into_iter().map(|status| status.settings.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("a").await, ["first", "third"]);
+    assert_eq!(names("b").await, ["second"]);
+    assert_eq!(names("nobody").await, [""; 0]);
+}
+
+async fn empty_queues_are_forgotten(place: &Place) {
+    let queue = place.open().await;
+    queue.configure(&QueueSettings { priority: 1, ..settings("configured") }).await.unwrap();
+    submit_one(&queue, "ak", "paused").await;
+    queue.set_paused("paused", true).await.unwrap();
+    for name in ["finished", "paused", "running", "recent"] {
+        submit_one(&queue, "ak", name).await;
+    }
+    let job =
+        queue.list(&Filter { queue: Some("finished".to_owned()), ..Filter::default() }, 1).await.unwrap().remove(0);
+    queue.cancel(&job.id, at(0)).await.unwrap();
+    let job = queue.list(&Filter { queue: Some("recent".to_owned()), ..Filter::default() }, 1).await.unwrap().remove(0);
+    queue.cancel(&job.id, at(100)).await.unwrap();
+    while let Some(notification) = queue.due_notification(&[], at(100)).await.unwrap() {
+        queue.settle(&notification, Delivery::Delivered, at(100)).await.unwrap();
+    }
+    claim(&queue, at(100)).await;
+    let names = async || {
+        let queues = queue.queues().await.unwrap();
+        queues.into_iter().map(|status| status.settings.name).collect::<Vec<_>>()
+    };
+    assert_eq!(queue.delete_finished(at(50)).await.unwrap(), 1);
+    assert_eq!(names().await, ["configured", "paused", "recent", "running"]);
+    assert_eq!(queue.delete_finished(at(200)).await.unwrap(), 1);
+    assert_eq!(names().await, ["configured", "paused", "running"]);
+    // It comes into being again.
+    submit_one(&queue, "ak", "finished").await;
+}
+
+async fn many_jobs_are_claimed_at_once(place: &Place) {
+    let queue = place.open().await;
+    queue.configure(&QueueSettings { max_running: Some(2), ..settings("narrow") }).await.unwrap();
+    let mut expected = queue.submit(submission("ak", "wide", 5), at(0)).await.unwrap().jobs;
+    queue.submit(submission("ak", "narrow", 5), at(0)).await.unwrap();
+    let claims = queue.claim_many("worker", 4, at(1)).await.unwrap();
+    let of = |name: &str| claims.iter().filter(|claim| claim.job.queue == name).count();
+    assert_eq!((of("wide"), of("narrow")), (2, 2), "queues of one priority have the same share");
+    let claims = queue.claim_many("worker", 10, at(1)).await.unwrap();
+    let rest: Vec<_> = claims.iter().map(|claim| claim.job.id.clone()).collect();
+    assert_eq!(rest, expected.split_off(2), "in their order, and no more than there are");
+    assert_eq!(counters(&queue, "wide").await, (0, 5));
+    assert_eq!(counters(&queue, "narrow").await, (3, 2));
+    for claim in &claims {
+        succeed(&queue, claim, at(2)).await;
+    }
+    assert_eq!(counters(&queue, "wide").await, (0, 2));
+}
+
+async fn workers_at_once_share_no_fate(place: &Place) {
+    let queue = place.open().await;
+    queue.submit(submission("ak", "default", 40), at(0)).await.unwrap();
+    let workers = (0..40).map(|number: usize| {
+        let queue = queue.clone();
+        async move {
+            let claim = queue.claim(["a", "b"][number % 2], at(1)).await.unwrap().expect("a job for each");
+            if number.is_multiple_of(4) {
+                // Nobody may say anything of it.
+                let forged = Claim { holder: "somebody".to_owned(), ..claim.clone() };
+                assert!(!queue.record(&forged, 0, &failed("no")).await.unwrap());
+                assert!(!queue.finish(&forged, Finish::Done, at(1)).await.unwrap());
+                return None;
+            }
+            assert!(queue.record(&claim, 0, &stored("a")).await.unwrap());
+            assert!(queue.record(&claim, 1, &failed("no")).await.unwrap());
+            assert!(queue.finish(&claim, Finish::Done, at(1)).await.unwrap());
+            Some(claim.job.id)
+        }
+    });
+    let workers: Vec<_> = workers.map(tokio::spawn).collect();
+    let mut ended: Vec<_> = futures::future::join_all(workers).await.into_iter().filter_map(Result::unwrap).collect();
+    ended.sort();
+    ended.dedup();
+    assert_eq!(ended.len(), 30);
+    assert_eq!(counters(&queue, "default").await, (0, 10));
+    for id in ended {
+        let job = queue.get(&id).await.unwrap().unwrap();
+        assert_eq!((job.state, job.outcomes), (State::Failed, vec![Some(stored("a")), Some(failed("no"))]));
+    }
+    assert_eq!(queue.notifications(None, None, 100).await.unwrap().len(), 30);
+}
+
+async fn a_released_job_was_not_claimed(place: &Place) {
+    let queue = place.open().await;
+    let id = submit_one(&queue, "ak", "default").await;
+    let mut released: Vec<Claim> = Vec::new();
+    for _ in 0..5 {
+        let claim = claim(&queue, at(0)).await;
+        assert_eq!((&claim.job.id, claim.attempt), (&id, 1));
+        for old in &released {
+            assert_eq!(queue.renew(old, 1, at(0)).await.unwrap(), Renewal::Lost);
+            assert!(!queue.record(old, 0, &failed("late")).await.unwrap());
+            assert!(!queue.finish(old, Finish::Done, at(0)).await.unwrap());
+        }
+        assert!(queue.finish(&claim, Finish::Released, at(0)).await.unwrap());
+        assert_eq!(counters(&queue, "default").await, (1, 0));
+        released.push(claim);
+    }
+}
+
+async fn jobs_that_cannot_be_read_fail(place: &Place) {
+    let queue = place.open().await;
+    let broken = queue.submit(submission("ak", "default", 3), at(0)).await.unwrap().jobs;
+    let whole = submit_one(&queue, "ak", "default").await;
+    let edit = async |sql: String| {
+        queue.close().await;
+        administer(&place.url, &sql).await;
+        place.open().await
+    };
+    let queue = edit(format!(
+        "UPDATE jobs SET spec = '{{\"source\":7}}' WHERE id = '{}'; UPDATE jobs SET spec = '' WHERE id = '{}'; \
+         UPDATE jobs SET api = 'fax' WHERE id = '{}'",
+        broken[0], broken[1], broken[2]
+    ))
+    .await;
+    let claim = claim(&queue, at(1)).await;
+    assert_eq!(claim.job.id, whole);
+    assert_eq!(counters(&queue, "default").await, (0, 1));
+    for (id, problem) in broken.iter().zip(["cannot be read: ", "cannot be read: EOF", "\"fax\""]) {
+        let job = queue.get(id).await.unwrap().unwrap();
+        assert_eq!((job.state, job.finished), (State::Failed, Some(at(1))));
+        let [Some(Outcome::Failed(failure))] = &job.outcomes[..] else { panic!("{job:?}") };
+        assert!(failure.message.contains(problem), "{}", failure.message);
+    }
+    assert_eq!(queue.list(&Filter::default(), 10).await.unwrap().len(), 4);
+
+    // An outcome that cannot be read is a failure, and harms no other.
+    assert!(queue.record(&claim, 0, &stored("a")).await.unwrap());
+    queue.close().await;
+    administer(&place.url, "UPDATE outputs SET outcome = '?'").await;
+    let queue = place.open().await;
+    let job = queue.get(&whole).await.unwrap().unwrap();
+    assert!(matches!(&job.outcomes[..], [Some(Outcome::Failed(_)), None]), "{job:?}");
+    assert!(queue.claim("worker", at(100)).await.unwrap().is_some(), "its worker died");
 }
 
 async fn higher_priorities_come_first(place: &Place) {
@@ -399,11 +610,11 @@ async fn jobs_are_tried_again_after_a_delay(place: &Place) {
     let queue = place.open().await;
     let id = submit_one(&queue, "ak", "default").await;
     let first = claim(&queue, at(0)).await;
-    queue.record(&first, 0, &stored("a"), at(0)).await.unwrap();
+    queue.record(&first, 0, &stored("a")).await.unwrap();
     assert!(queue.finish(&first, Finish::Retry(Duration::from_secs(10)), at(0)).await.unwrap());
     assert_eq!(state(&queue, &id).await, State::Waiting);
     assert_eq!(counters(&queue, "default").await, (1, 0));
-    assert_eq!(queue.next_due().await.unwrap(), Some(at(10)));
+    assert_eq!(queue.next_job_due().await.unwrap(), Some(at(10)));
     assert!(queue.claim("worker", at(9)).await.unwrap().is_none());
 
     let second = claim(&queue, at(10)).await;
@@ -436,8 +647,8 @@ async fn jobs_end_as_their_outputs_did(place: &Place) {
         let id = submit_one(&queue, "ak", "default").await;
         let claim = claim(&queue, at(1)).await;
         for (output, outcome) in outcomes.iter().enumerate() {
-            assert!(queue.record(&claim, output, &failed("before"), at(2)).await.unwrap());
-            assert!(queue.record(&claim, output, outcome, at(2)).await.unwrap());
+            assert!(queue.record(&claim, output, &failed("before")).await.unwrap());
+            assert!(queue.record(&claim, output, outcome).await.unwrap());
         }
         assert!(queue.finish(&claim, Finish::Done, at(3)).await.unwrap());
         let job = queue.get(&id).await.unwrap().unwrap();
@@ -469,7 +680,7 @@ async fn notifications_live_on_after_their_jobs(place: &Place) {
     queue.settle(&abandoned, Delivery::Delivered, at(61)).await.unwrap();
     let retry = Delivery::Retry { at: at(100), problem: "status 500\0".to_owned() };
     queue.settle(&second, retry, at(61)).await.unwrap();
-    assert_eq!(queue.next_due().await.unwrap(), Some(at(100)));
+    assert_eq!(queue.next_notification_due().await.unwrap(), Some(at(100)));
     assert!(queue.due_notification(&[], at(99)).await.unwrap().is_none());
 
     let third = due(&queue, at(100)).await;
@@ -478,7 +689,7 @@ async fn notifications_live_on_after_their_jobs(place: &Place) {
     queue.settle(&third, Delivery::Dead { problem: "status 404".to_owned() }, at(101)).await.unwrap();
     assert!(queue.get(&id).await.unwrap().unwrap().is_notify_dead);
     assert!(queue.due_notification(&[], at(1000)).await.unwrap().is_none());
-    assert_eq!(queue.next_due().await.unwrap(), None);
+    assert_eq!(queue.next_notification_due().await.unwrap(), None);
 
     ended(&queue, "other", "http://b/", at(0)).await;
     let count = async |owner, state| queue.notifications(owner, state, 10).await.unwrap().len();
@@ -691,20 +902,18 @@ async fn changes_are_told_again_after_a_lost_connection() {
     let id = submit_one(&here, "ak", "default").await;
     claim(&here, at(0)).await;
     told(&mut changes, &Change::Job(id)).await;
-    place.drop_postgres().await;
+    place.remove().await;
 }
 
 async fn the_next_due_time_is_known(place: &Place) {
     let queue = place.open().await;
-    assert_eq!(queue.next_due().await.unwrap(), None);
+    assert_eq!(queue.next_job_due().await.unwrap(), None);
     submit_one(&queue, "ak", "default").await;
-    assert_eq!(queue.next_due().await.unwrap(), None, "whoever looks takes it at once");
+    assert_eq!(queue.next_job_due().await.unwrap(), None, "whoever looks takes it at once");
     let claim = claim(&queue, at(0)).await;
-    assert_eq!(queue.next_due().await.unwrap(), Some(at(60)));
+    assert_eq!(queue.next_job_due().await.unwrap(), Some(at(60)));
     queue.renew(&claim, 0, at(10)).await.unwrap();
-    assert_eq!(queue.next_due().await.unwrap(), Some(at(70)));
     ended(&queue, "ak", "http://a/", at(65)).await;
-    assert_eq!(queue.next_due().await.unwrap(), Some(at(65)));
     assert_eq!(queue.next_notification_due().await.unwrap(), Some(at(65)));
     assert_eq!(queue.next_job_due().await.unwrap(), Some(at(70)));
 }
@@ -718,9 +927,10 @@ async fn odd_texts_are_kept(place: &Place) {
     let id = queue.submit(submission, at(0)).await.unwrap().jobs.remove(0);
     let claim = claim(&queue, at(0)).await;
     assert_eq!((&claim.job.id, &claim.job.spec), (&id, &spec));
-    assert!(queue.record(&claim, 0, &Outcome::Data(format!("{odd}\0")), at(0)).await.unwrap());
+    assert!(queue.record(&claim, 0, &Outcome::Data(format!("{odd}\0"))).await.unwrap());
     assert!(queue.finish(&claim, Finish::Done, at(0)).await.unwrap());
-    let listed = queue.list(&Filter { owner: Some(odd.to_owned()), ..Filter::default() }, 10).await.unwrap();
+    let listed =
+        queue.list_with_outcomes(&Filter { owner: Some(odd.to_owned()), ..Filter::default() }, 10).await.unwrap();
     assert_eq!(listed[0].outcomes[0], Some(Outcome::Data(format!("{odd}\0"))));
     let statuses: Vec<QueueStatus> = queue.queues().await.unwrap();
     assert_eq!(statuses[0].settings, settings(odd));

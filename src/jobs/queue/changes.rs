@@ -1,17 +1,22 @@
 //! Who waits for the queue hears of changes: in this process at once, from other nodes by PostgreSQL's NOTIFY.
+//!
+//! Other nodes are told after the commit, by a task of its own. A NOTIFY within the transaction would make every transaction
+//! of the database wait until the one before is on the disk. So a node that dies between the two has told nobody: nodes look
+//! for themselves once in a while.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::AnyPool;
 use sqlx::postgres::PgListener;
-use sqlx::{AnyConnection, Executor};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::jobs::model::JobId;
 
 /// What happened to the queue, for those who wait for something.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// There may be something to claim, or [`Queue::next_job_due`](super::Queue::next_job_due) may be earlier than it was.
     Work,
@@ -37,26 +42,35 @@ pub async fn changed(changes: &mut broadcast::Receiver<Change>, is_awaited: impl
 
 impl Change {
     /// As it goes to other nodes.
-    fn payload(&self, node: &str) -> String {
+    fn word(&self) -> String {
         match self {
-            Self::Work => format!("{node} work"),
-            Self::Job(id) => format!("{node} job {id}"),
-            Self::Notification => format!("{node} notification"),
+            Self::Work => "work".to_owned(),
+            Self::Job(id) => id.to_string(),
+            Self::Notification => "notification".to_owned(),
         }
     }
 
-    /// What another node than `node` sent.
-    fn of_payload(payload: &str, node: &str) -> Option<Self> {
-        let (sender, change) = payload.split_once(' ')?;
-        if sender == node {
-            return None;
-        }
-        match change {
+    fn of_word(word: &str) -> Option<Self> {
+        match word {
             "work" => Some(Self::Work),
             "notification" => Some(Self::Notification),
-            job => job.strip_prefix("job ").and_then(JobId::parse).map(Self::Job),
+            job => JobId::parse(job).map(Self::Job),
         }
     }
+}
+
+/// Most changes of one message: PostgreSQL's have less than 8,000 bytes, and a change has 25.
+const MAX_CHANGES: usize = 250;
+
+/// What `node` sends.
+fn payload(node: &str, changes: &[Change]) -> String {
+    std::iter::once(node.to_owned()).chain(changes.iter().map(Change::word)).collect::<Vec<_>>().join(" ")
+}
+
+/// What another node than `node` sent.
+fn of_payload(payload: &str, node: &str) -> Vec<Change> {
+    let mut words = payload.split(' ');
+    if words.next() == Some(node) { Vec::new() } else { words.filter_map(Change::of_word).collect() }
 }
 
 /// Changes that a receiver may be behind before it misses some.
@@ -67,37 +81,53 @@ const CHANNEL: &str = "mogr_jobs";
 /// Between attempts to reach the database again.
 const RECONNECT: Duration = Duration::from_secs(1);
 
+/// How long the last changes may take to other nodes when this one stops.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Passes changes on.
 #[derive(Clone, Debug)]
 pub(super) struct Changes {
     here: broadcast::Sender<Change>,
     /// Names this opening of the queue, so that its own messages are told from others'.
     node: String,
-    listener: Option<Arc<Listener>>,
+    nodes: Option<Arc<Nodes>>,
 }
 
-/// Ends its task when the last queue that uses it goes away.
+/// The way to other nodes and back. Ends its tasks when the last queue that uses it goes away.
 #[derive(Debug)]
-struct Listener(AbortHandle);
+struct Nodes {
+    news: mpsc::UnboundedSender<News>,
+    tasks: [AbortHandle; 2],
+}
 
-impl Drop for Listener {
+#[derive(Debug)]
+enum News {
+    /// These are to be told.
+    Changes(Vec<Change>),
+    /// This is answered once those before are told.
+    End(oneshot::Sender<()>),
+}
+
+impl Drop for Nodes {
     fn drop(&mut self) {
-        self.0.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
 impl Changes {
     /// Those of this process alone.
     pub(super) fn local(node: String) -> Self {
-        Self { here: broadcast::channel(KEPT).0, node, listener: None }
+        Self { here: broadcast::channel(KEPT).0, node, nodes: None }
     }
 
     /// Those of every node that uses this PostgreSQL database, from now on.
-    pub(super) async fn shared(node: String, url: &str) -> Result<Self, sqlx::Error> {
+    pub(super) async fn shared(node: String, url: &str, pool: AnyPool) -> Result<Self, sqlx::Error> {
         let mut changes = Self::local(node);
+        let (news, to_tell) = mpsc::unbounded_channel();
         let listener = listen(url).await?;
-        let task = tokio::spawn(forward(listener, url.to_owned(), changes.node.clone(), changes.here.clone()));
-        changes.listener = Some(Arc::new(Listener(task.abort_handle())));
+        let hears = tokio::spawn(forward(listener, url.to_owned(), changes.node.clone(), changes.here.clone()));
+        let tells = tokio::spawn(announce(pool, changes.node.clone(), to_tell));
+        changes.nodes = Some(Arc::new(Nodes { news, tasks: [hears.abort_handle(), tells.abort_handle()] }));
         Ok(changes)
     }
 
@@ -105,31 +135,61 @@ impl Changes {
         self.here.subscribe()
     }
 
-    /// Tells other nodes, once this transaction commits.
-    pub(super) async fn announce(&self, tx: &mut AnyConnection, changes: &[Change]) -> Result<(), sqlx::Error> {
-        if self.listener.is_none() {
-            return Ok(());
-        }
-        for change in changes {
-            let query = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(change.payload(&self.node));
-            tx.execute(query).await?;
-        }
-        Ok(())
-    }
-
-    /// Tells this process.
+    /// Tells this process, and then other nodes. What is told is committed.
     pub(super) fn tell(&self, changes: Vec<Change>) {
-        for change in changes {
+        for change in &changes {
             // Fails where nobody listens.
-            let _ = self.here.send(change);
+            let _ = self.here.send(change.clone());
+        }
+        if let Some(nodes) = &self.nodes {
+            // Fails where this queue was closed.
+            let _ = nodes.news.send(News::Changes(changes));
         }
     }
 
-    /// Stops listening to other nodes.
-    pub(super) fn close(&self) {
-        if let Some(listener) = &self.listener {
-            listener.0.abort();
+    /// Tells other nodes what is still to tell, and stops listening to them.
+    pub(super) async fn close(&self) {
+        let Some(nodes) = &self.nodes else { return };
+        let (told, all_told) = oneshot::channel();
+        if nodes.news.send(News::End(told)).is_ok() && tokio::time::timeout(LAST_WORDS, all_told).await.is_err() {
+            tracing::warn!("other nodes do not hear of the last changes: they look for themselves within a lease");
         }
+        nodes.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Tells other nodes, many changes at once where they come fast.
+async fn announce(pool: AnyPool, node: String, mut news: mpsc::UnboundedReceiver<News>) {
+    let mut some = Vec::new();
+    while news.recv_many(&mut some, MAX_CHANGES).await > 0 {
+        let (mut changes, mut ends) = (Vec::new(), Vec::new());
+        for news in some.drain(..) {
+            match news {
+                News::Changes(more) => changes.extend(more),
+                News::End(told) => ends.push(told),
+            }
+        }
+        let mut known = HashSet::new();
+        changes.retain(|change| known.insert(change.clone()));
+        for changes in changes.chunks(MAX_CHANGES) {
+            notify(&pool, &payload(&node, changes)).await;
+        }
+        for told in ends {
+            // Whoever waited may have given up.
+            let _ = told.send(());
+        }
+    }
+}
+
+/// Sends a message, until it is sent or the pool is closed.
+async fn notify(pool: &AnyPool, payload: &str) {
+    while !pool.is_closed() {
+        let query = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload.to_owned());
+        match query.execute(pool).await {
+            Ok(_) => return,
+            Err(error) => tracing::warn!(%error, "other nodes hear of changes when the database answers again"),
+        }
+        tokio::time::sleep(RECONNECT).await;
     }
 }
 
@@ -144,7 +204,7 @@ async fn forward(mut listener: PgListener, url: String, node: String, here: broa
     loop {
         match listener.try_recv().await {
             Ok(Some(message)) => {
-                if let Some(change) = Change::of_payload(message.payload(), &node) {
+                for change in of_payload(message.payload(), &node) {
                     let _ = here.send(change);
                 }
                 continue;
@@ -177,13 +237,19 @@ mod tests {
     #[test]
     fn payloads_are_read_back_by_other_nodes() {
         let id = JobId::new(std::time::SystemTime::UNIX_EPOCH);
-        for change in [Change::Work, Change::Job(id), Change::Notification] {
-            let payload = change.payload("a");
-            assert_eq!(Change::of_payload(&payload, "b"), Some(change), "{payload}");
-            assert_eq!(Change::of_payload(&payload, "a"), None, "{payload}");
+        let changes = [Change::Work, Change::Job(id), Change::Notification];
+        let payload = payload("a", &changes);
+        assert_eq!(of_payload(&payload, "b"), changes, "{payload}");
+        assert_eq!(of_payload(&payload, "a"), [], "{payload}");
+        for payload in ["", "a", "a b", "a job x", "a  "] {
+            assert_eq!(of_payload(payload, "b"), [], "{payload}");
         }
-        for payload in ["", "a", "a b", "a job x", "a job "] {
-            assert_eq!(Change::of_payload(payload, "b"), None, "{payload}");
-        }
+    }
+
+    #[test]
+    fn messages_are_short_enough_for_postgres() {
+        let node = JobId::new(std::time::SystemTime::UNIX_EPOCH).to_string();
+        let changes = vec![Change::Job(JobId::new(std::time::SystemTime::UNIX_EPOCH)); MAX_CHANGES];
+        assert!(payload(&node, &changes).len() < 8000);
     }
 }

@@ -1,270 +1,336 @@
-//! What a worker does with a job, from taking it to recording its outputs; and what becomes of the jobs of dead workers.
+//! Taking jobs.
 
 use std::time::SystemTime;
 
 use sqlx::Row;
 
-use super::finish::{end, fail_missing, outcome_of};
+use super::moves::{Counts, Moves, update_owners, update_queues};
+use super::together::{Group, Groups, Request};
 use super::{Change, Error, Queue, Write, rows};
-use crate::jobs::model::{self, Claim, Job, JobId, Outcome, Renewal, State, millis};
+use crate::jobs::database::{Dialect, number, text};
+use crate::jobs::model::{Claim, Finish, Job, JobId, QueueStatus, State, millis};
 
 impl Queue {
-    /// Takes the next job for `worker`: of the queue of highest priority that may run one more, the job of highest
-    /// priority and earliest turn. Jobs whose lease has passed wait again before that.
-    ///
-    /// The job counts as held until its lease ends; [`Queue::renew`] prolongs it.
+    /// Takes the next job for `worker`, as [`Queue::claim_many`] does.
     pub async fn claim(&self, worker: &str, now: SystemTime) -> Result<Option<Claim>, Error> {
-        self.release_due(now).await?;
-        for queue in self.queues_with_work().await? {
-            if let Some(claim) = self.claim_from(&queue, worker, now).await? {
-                return Ok(Some(claim));
+        Ok(self.claim_many(worker, 1, now).await?.pop())
+    }
+
+    /// Takes the next jobs for `worker`, at most `count`: of the queues of highest priority that may run one more, in turn,
+    /// the jobs of highest priority and earliest turn. Jobs whose lease has passed wait again before that.
+    ///
+    /// The jobs count as held until their lease ends; [`Queue::renew`] prolongs it. One that cannot be read has failed.
+    pub async fn claim_many(&self, worker: &str, count: usize, now: SystemTime) -> Result<Vec<Claim>, Error> {
+        self.ask(ClaimRequest { worker: worker.to_owned(), count, now }).await
+    }
+
+    /// Takes jobs until there are so many, or no more to take.
+    async fn take(&self, worker: &str, count: usize, now: SystemTime) -> Result<Vec<Claim>, Error> {
+        let mut claims = Vec::new();
+        while claims.len() < count {
+            match self.take_some(worker, count - claims.len(), now).await {
+                Ok(taken) if taken.rows == 0 => break,
+                Ok(taken) => claims.extend(taken.claims),
+                Err(error) if claims.is_empty() => return Err(error),
+                // What was taken is held.
+                Err(error) => {
+                    tracing::error!(%error, "fewer jobs than wanted are taken");
+                    break;
+                }
             }
         }
-        Ok(None)
+        Ok(claims)
     }
 
-    /// Prolongs the lease, says how far the running output is (in thousandths), and learns whether to go on.
-    pub async fn renew(&self, claim: &Claim, progress: i32, now: SystemTime) -> Result<Renewal, Error> {
-        let mut write = self.write_lightly().await?;
-        let sql = "SELECT progress FROM jobs WHERE id = $1";
-        let before = sqlx::query_scalar::<_, i64>(sql).bind(claim.job.id.as_str());
-        let before = before.fetch_optional(write.connection()).await?;
-        let sql = "UPDATE jobs SET lease_until = $1, progress = $2 WHERE id = $3 AND attempt = $4 AND state = 'running' \
-                   RETURNING cancel_requested";
-        let row = sqlx::query(sql)
-            .bind(millis(now + self.settings.lease))
-            .bind(i64::from(progress))
-            .bind(claim.job.id.as_str())
-            .bind(i64::from(claim.attempt))
-            .fetch_optional(write.connection())
-            .await?;
-        let Some(row) = row else { return Ok(Renewal::Lost) };
-        let is_cancelled = row.try_get::<i64, _>("cancel_requested")? != 0;
-        // A longer lease is no news: who renews listens too, and would renew at once, for ever.
-        if before != Some(i64::from(progress)) {
-            write.tell(Change::Job(claim.job.id.clone()));
+    /// Takes jobs of the queues that have some, from each of one priority as many as from the others.
+    async fn take_some(&self, worker: &str, count: usize, now: SystemTime) -> Result<Taken, Error> {
+        let ready = self.ready(now).await?;
+        let mut taken = Taken::default();
+        for (index, queue) in ready.iter().enumerate() {
+            let others = ready[index..].iter().take_while(|other| other.priority == queue.priority).count();
+            let share = (count - taken.claims.len()).div_ceil(others);
+            let last_claim = ready.iter().map(|queue| queue.last_claim).max().unwrap_or_default() + index as i64;
+            let number = millis(now).max(last_claim + 1);
+            match self.take_from(&queue.name, worker, share, number, now).await {
+                Ok(more) => taken.add(more),
+                Err(error) if taken.rows == 0 => return Err(error),
+                Err(error) => {
+                    tracing::error!(%error, queue = queue.name, "no jobs are taken from this queue");
+                    break;
+                }
+            }
+            if taken.claims.len() >= count {
+                break;
+            }
         }
-        write.commit().await?;
-        Ok(if is_cancelled { Renewal::CancelRequested } else { Renewal::Held })
+        Ok(taken)
     }
 
-    /// Records how the output of number `output` ended; again where it was recorded before. `false` where the claim is
-    /// lost.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchOutput`].
-    pub async fn record(
+    /// The queues that may run one more job and have one, in the order in which they are asked. What has come due by itself
+    /// is seen to before.
+    async fn ready(&self, now: SystemTime) -> Result<Vec<Ready>, Error> {
+        let (due, ready) = self.look().await?;
+        if !due.has_passed(now) {
+            return Ok(ready);
+        }
+        self.release_due(&due, now).await?;
+        Ok(self.look().await?.1)
+    }
+
+    async fn look(&self) -> Result<(Due, Vec<Ready>), Error> {
+        let found = sqlx::query(LOOK).fetch_all(self.database.reader()).await?;
+        let mut due = Due::default();
+        let mut ready = Vec::with_capacity(found.len());
+        for row in found {
+            due = Due { lease: row.try_get("lease")?, delay: row.try_get("delay")? };
+            let Some(name) = row.try_get("name")? else { continue };
+            ready.push(Ready { name, priority: row.try_get("priority")?, last_claim: row.try_get("last_claim")? });
+        }
+        Ok((due, ready))
+    }
+
+    async fn take_from(
         &self,
-        claim: &Claim,
-        output: usize,
-        outcome: &Outcome,
-        _now: SystemTime,
-    ) -> Result<bool, Error> {
-        let outputs = claim.job.spec.outputs.len();
-        if output >= outputs {
-            return Err(Error::NoSuchOutput { job: claim.job.id.clone(), output, outputs });
-        }
+        queue: &str,
+        worker: &str,
+        count: usize,
+        number: i64,
+        now: SystemTime,
+    ) -> Result<Taken, Error> {
         let mut write = self.write_lightly().await?;
-        if !is_held(&mut write, claim).await? {
-            return Ok(false);
+        let queues = write.lock([queue]).await?;
+        let room = queues.first().map_or(0, room).min(i64::try_from(count).unwrap_or(i64::MAX));
+        if room <= 0 {
+            return Ok(Taken::default());
         }
-        set_outcome(&mut write, &claim.job.id, output, outcome).await?;
-        write.tell(Change::Job(claim.job.id.clone()));
+        // Nobody else's claim has this name, even if a database that crashed has forgotten this one.
+        let holder = format!("{worker}/{}", JobId::new(now));
+        let found = self.take_first(&mut write, queue, &holder, room, now).await?;
+        let mut taken = Found::of(found)?;
+        taken.write(&mut write, queue, number, now).await?;
+        let jobs: &mut [Job] = &mut taken.jobs;
+        if taken.have_outcomes {
+            super::read::add_outcomes(write.connection(), jobs).await?;
+        }
+        jobs.iter().for_each(|job| write.tell(Change::Job(job.id.clone())));
         write.commit().await?;
-        Ok(true)
-    }
-
-    /// Lets delayed jobs wait as others do once their time has come, and so jobs whose lease has passed.
-    async fn release_due(&self, now: SystemTime) -> Result<(), Error> {
-        let now_ms = millis(now);
-        let (lease, delay) = self.first_due().await?;
-        if delay.is_some_and(|delay| delay <= now_ms) {
-            self.release_delayed(now_ms).await?;
-        }
-        if lease.is_some_and(|lease| lease <= now_ms) {
-            while self.expire_one(now).await? {}
-        }
-        Ok(())
-    }
-
-    /// When the first lease ends, and when the first delayed job may run, in milliseconds.
-    pub(super) async fn first_due(&self) -> Result<(Option<i64>, Option<i64>), Error> {
-        let row = sqlx::query(FIRST_DUE).fetch_one(self.database.reader()).await?;
-        Ok((row.try_get("lease")?, row.try_get("delay")?))
-    }
-
-    async fn release_delayed(&self, now_ms: i64) -> Result<(), Error> {
-        let due = "SELECT id FROM jobs WHERE delayed_until <= $1";
-        let due = self.dialect().skipping_locked(due);
-        let sql = format!("UPDATE jobs SET delayed_until = NULL WHERE id IN ({due})");
-        let mut write = self.write_lightly().await?;
-        sqlx::query(&sql).bind(now_ms).execute(write.connection()).await?;
-        write.commit().await
-    }
-
-    /// Takes the job whose lease passed first from its worker. `false` where there is none.
-    async fn expire_one(&self, now: SystemTime) -> Result<bool, Error> {
-        let found = sqlx::query(EXPIRED).bind(millis(now)).fetch_optional(self.database.reader()).await?;
-        let Some(row) = found else { return Ok(false) };
-        let (id, queue) = (rows::job_id(&row, "id")?, rows::text(&row, "queue")?);
-        let mut write = self.write().await?;
-        lock(&mut write, &queue).await?;
-        let sql = format!("SELECT {} FROM jobs WHERE id = $1 AND lease_until <= $2", rows::JOB);
-        let query = sqlx::query(&sql).bind(id.as_str()).bind(millis(now));
-        // Another node may have been faster, or the worker alive after all.
-        if let Some(row) = query.fetch_optional(write.connection()).await? {
-            expire(&mut write, &rows::job(&row)?, now).await?;
-            write.commit().await?;
-        }
-        Ok(true)
-    }
-
-    /// The queues that may run one more job and have one, in the order in which they are asked.
-    async fn queues_with_work(&self) -> Result<Vec<String>, Error> {
-        Ok(sqlx::query_scalar(WITH_WORK).fetch_all(self.database.reader()).await?)
-    }
-
-    async fn claim_from(&self, queue: &str, worker: &str, now: SystemTime) -> Result<Option<Claim>, Error> {
-        let mut write = self.write_lightly().await?;
-        let sql = "UPDATE queues SET waiting = waiting - 1, running = running + 1, \
-                   last_claim = (SELECT max(last_claim) FROM queues) + 1 \
-                   WHERE name = $1 AND paused = 0 AND waiting > 0 AND (max_running IS NULL OR running < max_running)";
-        let counted = sqlx::query(sql).bind(queue).execute(write.connection()).await?;
-        if counted.rows_affected() == 0 {
-            return Ok(None);
-        }
-        let Some((mut job, turn)) = self.take_first(&mut write, queue, worker, now).await? else { return Ok(None) };
-        advance(&mut write, &job, turn).await?;
-        super::read::add_outcomes(write.connection(), std::slice::from_mut(&mut job)).await?;
-        write.tell(Change::Job(job.id.clone()));
-        write.commit().await?;
-        Ok(Some(Claim { attempt: job.attempt, job }))
+        let claims = taken.jobs.into_iter().map(|job| Claim { attempt: job.attempt, holder: holder.clone(), job });
+        Ok(Taken { rows: taken.rows, claims: claims.collect() })
     }
 
     async fn take_first(
         &self,
         write: &mut Write,
         queue: &str,
-        worker: &str,
+        holder: &str,
+        count: i64,
         now: SystemTime,
-    ) -> Result<Option<(Job, i64)>, Error> {
+    ) -> Result<Vec<sqlx::any::AnyRow>, Error> {
         let sql = format!(
-            "UPDATE jobs SET state = 'running', attempt = attempt + 1, progress = 0, worker = $2, lease_until = $3, \
-             started = coalesce(started, $4) WHERE id = ({FIRST}) RETURNING turn, {}",
+            "UPDATE jobs SET state = 'running', attempt = attempt + 1, progress = 0, worker = $3, lease_until = $4, \
+             started = coalesce(started, $5) WHERE id IN ({FIRST}) RETURNING turn, \
+             CASE WHEN EXISTS (SELECT 1 FROM outputs WHERE outputs.job = jobs.id) THEN 1 ELSE 0 END AS has_outcomes, {}",
             rows::JOB
         );
-        let row = sqlx::query(&sql)
-            .bind(queue)
-            .bind(worker)
+        let found = sqlx::query(&sql)
+            .bind(queue.to_owned())
+            .bind(count)
+            .bind(holder.to_owned())
             .bind(millis(now + self.settings.lease))
             .bind(millis(now))
-            .fetch_optional(write.connection())
+            .fetch_all(write.connection())
             .await?;
-        row.map(|row| Ok((rows::job(&row)?, row.try_get("turn")?))).transpose()
+        Ok(found)
     }
 }
 
-const FIRST_DUE: &str = "SELECT (SELECT min(lease_until) FROM jobs WHERE lease_until IS NOT NULL) AS lease, \
-                         (SELECT min(delayed_until) FROM jobs WHERE delayed_until IS NOT NULL) AS delay";
+/// A worker's wish for jobs.
+pub(super) struct ClaimRequest {
+    worker: String,
+    count: usize,
+    now: SystemTime,
+}
 
-const EXPIRED: &str = "SELECT id, queue FROM jobs WHERE lease_until <= $1 ORDER BY lease_until LIMIT 1";
+impl Request for ClaimRequest {
+    type Answer = Vec<Claim>;
 
-/// The first of a queue is looked up for each queue on its own: as a join, PostgreSQL may read the jobs of all of them.
-const WITH_WORK: &str = "SELECT name FROM queues WHERE paused = 0 AND waiting > 0 \
-                         AND (max_running IS NULL OR running < max_running) \
-                         AND (SELECT jobs.id FROM jobs WHERE jobs.queue = queues.name AND jobs.state = 'waiting' \
-                         AND jobs.delayed_until IS NULL ORDER BY jobs.priority DESC, jobs.turn, jobs.id LIMIT 1) \
-                         IS NOT NULL ORDER BY queues.priority DESC, queues.last_claim, queues.name";
+    fn group(groups: &Groups) -> &Group<Self> {
+        &groups.claims
+    }
 
-/// The job of a queue that is next: the first entry of the index `jobs_ready` (a test looks that up).
+    fn weight(&self) -> usize {
+        self.count
+    }
+
+    /// Takes jobs for all, at the time of the latest. Workers of a process have one name; others are served one by one.
+    async fn perform(queue: &Queue, requests: &[Self]) -> Result<Vec<Result<Vec<Claim>, Error>>, Error> {
+        let Some(first) = requests.first() else { return Ok(Vec::new()) };
+        let alike = requests.iter().take_while(|one| one.worker == first.worker).count();
+        let (alike, others) = requests.split_at(alike);
+        let now = alike.iter().map(|one| one.now).max().unwrap_or(first.now);
+        let count = alike.iter().map(|one| one.count).sum();
+        let mut claims = queue.take(&first.worker, count, now).await?.into_iter();
+        let mut answers: Vec<_> = alike.iter().map(|one| Ok(claims.by_ref().take(one.count).collect())).collect();
+        for one in others {
+            answers.push(queue.take(&one.worker, one.count, one.now).await);
+        }
+        Ok(answers)
+    }
+
+    async fn undelivered(queue: &Queue, claims: Vec<Claim>) {
+        for claim in claims {
+            if let Err(error) = queue.finish(&claim, Finish::Released, SystemTime::now()).await {
+                tracing::warn!(job = %claim.job.id, %error, "a job that nobody took waits for the end of its lease");
+            }
+        }
+    }
+}
+
+/// When the first lease ends, and when the first delayed job may run, in milliseconds.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Due {
+    pub(super) lease: Option<i64>,
+    pub(super) delay: Option<i64>,
+}
+
+impl Due {
+    fn has_passed(&self, now: SystemTime) -> bool {
+        [self.lease, self.delay].into_iter().flatten().any(|due| due <= millis(now))
+    }
+}
+
+/// A queue that may run one more job and has one.
+struct Ready {
+    name: String,
+    priority: i64,
+    last_claim: i64,
+}
+
+/// What was taken: so many jobs, of which those are held that can be read.
+#[derive(Default)]
+struct Taken {
+    rows: usize,
+    claims: Vec<Claim>,
+}
+
+impl Taken {
+    fn add(&mut self, more: Self) {
+        self.rows += more.rows;
+        self.claims.extend(more.claims);
+    }
+}
+
+/// The jobs that were taken of a queue, in their order.
+struct Found {
+    rows: usize,
+    jobs: Vec<Job>,
+    unreadable: Vec<(Job, String)>,
+    /// Owner, priority and turn of each.
+    turns: Vec<(String, i32, i64)>,
+    have_outcomes: bool,
+}
+
+impl Found {
+    fn of(found: Vec<sqlx::any::AnyRow>) -> Result<Self, Error> {
+        let mut taken = Self {
+            rows: found.len(),
+            jobs: Vec::with_capacity(found.len()),
+            unreadable: Vec::new(),
+            turns: Vec::with_capacity(found.len()),
+            have_outcomes: false,
+        };
+        let mut order = Vec::with_capacity(found.len());
+        for row in found {
+            let (job, problem) = rows::read_job(&row)?;
+            let turn: i64 = row.try_get("turn")?;
+            taken.have_outcomes |= row.try_get::<i64, _>("has_outcomes")? != 0;
+            taken.turns.push((job.owner.clone(), job.priority, turn));
+            match problem {
+                None => order.push(((std::cmp::Reverse(job.priority), turn, job.id.clone()), job)),
+                Some(problem) => taken.unreadable.push((job, problem)),
+            }
+        }
+        order.sort_by(|a, b| a.0.cmp(&b.0));
+        taken.jobs.extend(order.into_iter().map(|(_, job)| job));
+        Ok(taken)
+    }
+
+    /// Counts the jobs, and lets those fail that cannot be read. The queue has come to these jobs' turns: owners who come later
+    /// begin after them.
+    async fn write(&self, write: &mut Write, queue: &str, number: i64, now: SystemTime) -> Result<(), Error> {
+        let mut counts = Counts::default();
+        counts.claimed(queue, number);
+        self.turns.iter().for_each(|(owner, ..)| counts.add(queue, owner, -1, 1, now));
+        let lanes: Vec<_> = self.turns.iter().map(|(_, priority, turn)| (queue, priority, turn)).collect();
+        let dialect = write.dialect();
+        let statements = [update_queues(dialect, 1), update_owners(dialect, 2), update_lanes(dialect, 3)];
+        let sql = dialect.at_once(&statements);
+        let query = sqlx::query(&sql).bind(counts.queues()).bind(counts.owners()).bind(rows::to_json(&lanes));
+        query.execute(write.connection()).await?;
+        let mut moves = Moves::default();
+        for (job, problem) in &self.unreadable {
+            tracing::error!(job = %job.id, problem, "a job fails that cannot be read");
+            moves.end(job, State::Failed, Some(problem), now);
+        }
+        moves.write(write).await
+    }
+}
+
+/// How many jobs a queue may begin now.
+fn room(queue: &QueueStatus) -> i64 {
+    let places = queue.settings.max_running.map_or(i64::MAX, |most| i64::from(most) - queue.running);
+    if queue.settings.paused { 0 } else { queue.waiting.min(places) }
+}
+
+fn update_lanes(dialect: Dialect, parameter: usize) -> String {
+    format!(
+        "UPDATE lanes SET turn = reached.turn FROM (SELECT {} AS queue, {} AS priority, max({}) AS turn FROM {} \
+         GROUP BY 1, 2) AS reached WHERE lanes.queue = reached.queue AND lanes.priority = reached.priority \
+         AND lanes.turn < reached.turn",
+        text(0),
+        number(1),
+        number(2),
+        dialect.rows(parameter)
+    )
+}
+
+/// What is due, and the queues that have something to do. The first job of a queue is looked up for each on its own: as a
+/// join, PostgreSQL may read the jobs of all of them.
+const LOOK: &str = "SELECT due.lease, due.delay, queues.name, queues.priority, queues.last_claim FROM \
+                    (SELECT (SELECT min(lease_until) FROM jobs WHERE lease_until IS NOT NULL) AS lease, \
+                    (SELECT min(delayed_until) FROM jobs WHERE delayed_until IS NOT NULL) AS delay) AS due \
+                    LEFT JOIN queues ON queues.has_waiting = 1 AND queues.paused = 0 \
+                    AND (queues.max_running IS NULL OR queues.running < queues.max_running) \
+                    AND (SELECT jobs.id FROM jobs WHERE jobs.queue = queues.name AND jobs.state = 'waiting' \
+                    AND jobs.delayed_until IS NULL ORDER BY jobs.priority DESC, jobs.turn, jobs.id LIMIT 1) IS NOT NULL \
+                    ORDER BY queues.priority DESC, queues.last_claim, queues.name";
+
+/// The jobs of a queue that are next: the first entries of the index `jobs_ready` (a test looks that up).
 const FIRST: &str = "SELECT id FROM jobs WHERE queue = $1 AND state = 'waiting' AND delayed_until IS NULL \
-                     ORDER BY priority DESC, turn, id LIMIT 1";
-
-/// The queue has come to this job's turn: owners who come later begin after it.
-async fn advance(write: &mut Write, job: &Job, turn: i64) -> Result<(), Error> {
-    let sql = "UPDATE lanes SET turn = $1 WHERE queue = $2 AND priority = $3 AND turn < $1";
-    let query = sqlx::query(sql).bind(turn).bind(&job.queue).bind(i64::from(job.priority));
-    query.execute(write.connection()).await?;
-    Ok(())
-}
-
-/// Keeps the queue for this transaction, as whoever changes states of its jobs must.
-pub(super) async fn lock(write: &mut Write, queue: &str) -> Result<(), Error> {
-    let sql = write.queue.dialect().locking("SELECT name FROM queues WHERE name = $1");
-    sqlx::query(&sql).bind(queue).fetch_optional(write.connection()).await?;
-    Ok(())
-}
-
-/// What becomes of a job whose worker died. The queue is locked.
-async fn expire(write: &mut Write, job: &Job, now: SystemTime) -> Result<(), Error> {
-    tracing::warn!(job = %job.id, attempt = job.attempt, "the lease of a job has passed: its worker died or hangs");
-    if job.cancel_requested {
-        return end(write, job, State::Cancelled, now).await;
-    }
-    if job.attempt < write.queue.settings.max_attempts {
-        return wait_again(write, job, None).await;
-    }
-    fail_missing(write, job, &format!("the worker died {} times", job.attempt)).await?;
-    // It may have died with nothing left to do but to say so.
-    let state = outcome_of(write, job).await?;
-    end(write, job, state, now).await
-}
-
-/// Puts a running job back. The queue is locked.
-pub(super) async fn wait_again(write: &mut Write, job: &Job, delayed_until: Option<SystemTime>) -> Result<(), Error> {
-    let sql = "UPDATE jobs SET state = 'waiting', worker = NULL, lease_until = NULL, progress = 0, delayed_until = $1 \
-               WHERE id = $2";
-    let query = sqlx::query(sql).bind(delayed_until.map(model::millis)).bind(job.id.as_str());
-    query.execute(write.connection()).await?;
-    let sql = "UPDATE queues SET waiting = waiting + 1, running = running - 1 WHERE name = $1";
-    sqlx::query(sql).bind(&job.queue).execute(write.connection()).await?;
-    write.tell(Change::Job(job.id.clone()));
-    write.tell(Change::Work);
-    Ok(())
-}
-
-/// Whether the claim still holds its job, which nobody else changes until the transaction ends.
-async fn is_held(write: &mut Write, claim: &Claim) -> Result<bool, Error> {
-    let sql = "SELECT id FROM jobs WHERE id = $1 AND attempt = $2 AND state = 'running'";
-    let sql = write.queue.dialect().locking(sql);
-    let query = sqlx::query(&sql).bind(claim.job.id.as_str()).bind(i64::from(claim.attempt));
-    Ok(query.fetch_optional(write.connection()).await?.is_some())
-}
-
-/// Stores how an output ended, over what was stored before.
-pub(super) async fn set_outcome(write: &mut Write, job: &JobId, output: usize, outcome: &Outcome) -> Result<(), Error> {
-    let sql = "INSERT INTO outputs (job, position, failed, outcome) VALUES ($1, $2, $3, $4) \
-               ON CONFLICT (job, position) DO UPDATE SET failed = $3, outcome = $4";
-    sqlx::query(sql)
-        .bind(job.as_str())
-        .bind(output as i64)
-        .bind(i64::from(matches!(outcome, Outcome::Failed(_))))
-        .bind(rows::to_json(outcome))
-        .execute(write.connection())
-        .await?;
-    Ok(())
-}
+                     ORDER BY priority DESC, turn, id LIMIT $2";
 
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use super::*;
     use crate::jobs::queue::Settings;
+    use crate::jobs::queue::expire::{EXPIRED, FIRST_DUE};
 
     /// Of the statements that look for jobs none reads more than the first entries of an index.
     #[tokio::test]
     async fn claims_look_jobs_up_by_index() {
         let queue = Queue::open("sqlite::memory:", Settings::default()).await.unwrap();
-        for (sql, index) in
-            [(FIRST, "jobs_ready"), (WITH_WORK, "jobs_ready"), (FIRST_DUE, "jobs_lease"), (EXPIRED, "jobs_lease")]
-        {
-            let sql = format!("EXPLAIN QUERY PLAN {sql}").replace("$1", "'1'");
+        let statements =
+            [(FIRST, "jobs_ready"), (LOOK, "jobs_ready"), (FIRST_DUE, "jobs_lease"), (EXPIRED, "jobs_lease")];
+        for (sql, index) in statements {
+            let sql = format!("EXPLAIN QUERY PLAN {sql}").replace("$1", "'1'").replace("$2", "1");
             let plan = sqlx::query(&sql).fetch_all(queue.database.reader()).await.unwrap();
             let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
-            let of_jobs: Vec<_> = plan.iter().filter(|step| step.contains("jobs")).collect();
-            assert!(of_jobs.iter().any(|step| step.contains(index)), "{sql}: {plan:?}");
-            assert!(of_jobs.iter().all(|step| step.starts_with("SEARCH")), "{sql}: {plan:?}");
+            let of_tables: Vec<_> =
+                plan.iter().filter(|step| step.contains("jobs") || step.contains("queues")).collect();
+            assert!(of_tables.iter().any(|step| step.contains(index)), "{sql}: {plan:?}");
+            assert!(of_tables.iter().all(|step| step.starts_with("SEARCH")), "{sql}: {plan:?}");
             let sorts = plan.iter().filter(|step| step.contains("TEMP B-TREE")).count();
-            assert!(sorts == usize::from(sql.contains(WITH_WORK)), "queues are sorted, jobs are not: {plan:?}");
+            assert!(sorts == usize::from(sql.contains(LOOK)), "queues are sorted, jobs are not: {plan:?}");
         }
     }
 }

@@ -11,7 +11,18 @@ impl Queue {
         found.iter().map(rows::queue).collect()
     }
 
-    /// Sets how a queue works, which need not be there yet.
+    /// The queues that hold or held jobs of `owner`, and what is in them, by name.
+    pub async fn queues_of(&self, owner: &str) -> Result<Vec<QueueStatus>, Error> {
+        let sql = format!(
+            "SELECT {} FROM queues WHERE name IN (SELECT queue FROM owners WHERE owner = $1) ORDER BY name",
+            rows::QUEUE
+        );
+        let found = sqlx::query(&sql).bind(owner).fetch_all(self.database.reader()).await?;
+        found.iter().map(rows::queue).collect()
+    }
+
+    /// Sets how a queue works, which need not be there yet. It counts as one of [`Settings::max_queues`](super::Settings), and
+    /// comes into being even where there are as many.
     pub async fn configure(&self, settings: &QueueSettings) -> Result<(), Error> {
         let mut write = self.write().await?;
         let sql = "INSERT INTO queues (name, priority, paused, max_running, max_waiting) VALUES ($1, $2, $3, $4, $5) \

@@ -1,35 +1,25 @@
 //! How jobs end: by their worker, or by their owner.
 
-use std::time::{Duration, SystemTime};
+use std::collections::{BTreeSet, HashMap};
+use std::time::SystemTime;
 
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
-use super::claim::{lock, set_outcome, wait_again};
-use super::{Change, Error, Queue, Write, notifications, rows};
-use crate::jobs::model::{Claim, Failure, Finish, Job, JobId, Outcome, State, millis};
+use super::moves::Moves;
+use super::together::{Group, Groups, Request};
+use super::{Change, Error, Queue, Write, rows};
+use crate::jobs::database::text;
+use crate::jobs::model::{Claim, Finish, Job, JobId, State};
 
 impl Queue {
     /// Lets a claimed job go. Where that ends it, the notification of its owner is made along with it. `false` where the
     /// claim is lost.
     ///
-    /// A job that its owner asked to stop does not wait again, nor one that was claimed as often as it may be.
+    /// A job that its owner asked to stop does not wait again, nor one that was claimed as often as it may be. A job that its
+    /// worker released was not claimed.
     pub async fn finish(&self, claim: &Claim, finish: Finish, now: SystemTime) -> Result<bool, Error> {
-        let mut write = self.write().await?;
-        lock(&mut write, &claim.job.queue).await?;
-        let Some(job) = held(&mut write, claim).await? else { return Ok(false) };
-        match finish {
-            Finish::Done => {
-                let state = outcome_of(&mut write, &job).await?;
-                end(&mut write, &job, state, now).await?;
-            }
-            Finish::Cancelled => end(&mut write, &job, State::Cancelled, now).await?,
-            _ if job.cancel_requested => end(&mut write, &job, State::Cancelled, now).await?,
-            Finish::Postponed(delay) => wait_again(&mut write, &job, Some(now + delay)).await?,
-            Finish::Retry(delay) => retry(&mut write, &job, delay, now).await?,
-            Finish::Released => wait_again(&mut write, &job, None).await?,
-        }
-        write.commit().await?;
-        Ok(true)
+        self.ask(FinishRequest { claim: claim.clone(), finish, now }).await
     }
 
     /// Stops a job: one that waits ends at once; of a running one the worker learns when it renews its lease. The state
@@ -40,10 +30,14 @@ impl Queue {
             sqlx::query_scalar(sql).bind(id.as_str()).fetch_optional(self.database.reader()).await?;
         let Some(queue) = queue else { return Ok(None) };
         let mut write = self.write().await?;
-        lock(&mut write, &queue).await?;
+        write.lock([&*queue]).await?;
         let Some(job) = select(&mut write, id).await? else { return Ok(None) };
         match job.state {
-            State::Waiting => end(&mut write, &job, State::Cancelled, now).await?,
+            State::Waiting => {
+                let mut moves = Moves::default();
+                moves.end(&job, State::Cancelled, None, now);
+                moves.write(&mut write).await?;
+            }
             State::Running => request_cancel(&mut write, id).await?,
             ended => return Ok(Some(ended)),
         }
@@ -53,76 +47,133 @@ impl Queue {
 }
 
 async fn select(write: &mut Write, id: &JobId) -> Result<Option<Job>, Error> {
-    let sql = write.queue.dialect().locking(&format!("SELECT {} FROM jobs WHERE id = $1", rows::JOB));
-    let row = sqlx::query(&sql).bind(id.as_str()).fetch_optional(write.connection()).await?;
+    let sql = write.dialect().locking(&format!("SELECT {} FROM jobs WHERE id = $1", rows::JOB));
+    let row = sqlx::query(&sql).bind(id.as_str().to_owned()).fetch_optional(write.connection()).await?;
     row.as_ref().map(rows::job).transpose()
-}
-
-/// The job as it stands, if the claim still holds it.
-async fn held(write: &mut Write, claim: &Claim) -> Result<Option<Job>, Error> {
-    let job = select(write, &claim.job.id).await?;
-    Ok(job.filter(|job| job.state == State::Running && job.attempt == claim.attempt))
 }
 
 async fn request_cancel(write: &mut Write, id: &JobId) -> Result<(), Error> {
     let sql = "UPDATE jobs SET cancel_requested = 1 WHERE id = $1";
-    sqlx::query(sql).bind(id.as_str()).execute(write.connection()).await?;
+    sqlx::query(sql).bind(id.as_str().to_owned()).execute(write.connection()).await?;
     write.tell(Change::Job(id.clone()));
     Ok(())
 }
 
-/// What a job is whose outputs have ended.
-pub(super) async fn outcome_of(write: &mut Write, job: &Job) -> Result<State, Error> {
-    let sql = "SELECT count(*) AS ended, count(CASE WHEN failed = 1 THEN 1 END) AS failed FROM outputs WHERE job = $1";
-    let row = sqlx::query(sql).bind(job.id.as_str()).fetch_one(write.connection()).await?;
-    let (ended, failed): (i64, i64) = (row.try_get("ended")?, row.try_get("failed")?);
-    let is_complete = ended == job.spec.outputs.len() as i64 && failed == 0;
-    Ok(if is_complete { State::Succeeded } else { State::Failed })
+/// A claim that is let go.
+pub(super) struct FinishRequest {
+    claim: Claim,
+    finish: Finish,
+    now: SystemTime,
 }
 
-async fn retry(write: &mut Write, job: &Job, delay: Duration, now: SystemTime) -> Result<(), Error> {
-    if job.attempt < write.queue.settings.max_attempts {
-        let delayed_until = (!delay.is_zero()).then(|| now + delay);
-        return wait_again(write, job, delayed_until).await;
+impl Request for FinishRequest {
+    type Answer = bool;
+
+    fn group(groups: &Groups) -> &Group<Self> {
+        &groups.finishes
     }
-    fail_missing(write, job, &format!("given up after {} attempts", job.attempt)).await?;
-    let state = outcome_of(write, job).await?;
-    end(write, job, state, now).await
-}
 
-/// Lets the outputs fail that have not ended.
-pub(super) async fn fail_missing(write: &mut Write, job: &Job, message: &str) -> Result<(), Error> {
-    let sql = "SELECT position FROM outputs WHERE job = $1";
-    let ended: Vec<i64> = sqlx::query_scalar(sql).bind(job.id.as_str()).fetch_all(write.connection()).await?;
-    let failed = Outcome::Failed(Failure { message: message.to_owned(), stage: None });
-    for output in (0..job.spec.outputs.len()).filter(|output| !ended.contains(&(*output as i64))) {
-        set_outcome(write, &job.id, output, &failed).await?;
+    async fn perform(queue: &Queue, requests: &[Self]) -> Result<Vec<Result<bool, Error>>, Error> {
+        let mut write = queue.write().await?;
+        let names: BTreeSet<&str> = requests.iter().map(|one| &*one.claim.job.queue).collect();
+        let queues = write.lock(names).await?;
+        let mut held = held(&mut write, requests).await?;
+        let mut moves = Moves::default();
+        let mut answers = Vec::with_capacity(requests.len());
+        for one in requests {
+            // The first to finish a job has it.
+            let is_held = held.get(&one.claim.job.id).is_some_and(|held| held.is_by(&one.claim));
+            let held = if is_held { held.remove(&one.claim.job.id) } else { None };
+            if let Some(held) = &held {
+                finish_one(queue, &mut moves, one, held);
+            }
+            answers.push(Ok(held.is_some()));
+        }
+        if answers.iter().any(|answer| matches!(answer, Ok(true))) {
+            moves.make_room(&queues);
+            moves.write(&mut write).await?;
+            write.commit().await?;
+        }
+        Ok(answers)
     }
-    Ok(())
 }
 
-/// Ends a job that waits or runs, and makes the notification of its owner. The queue is locked.
-pub(super) async fn end(write: &mut Write, job: &Job, state: State, now: SystemTime) -> Result<(), Error> {
-    let sql = "UPDATE jobs SET state = $1, finished = $2, worker = NULL, lease_until = NULL, delayed_until = NULL \
-               WHERE id = $3";
-    let query = sqlx::query(sql).bind(state.name()).bind(millis(now)).bind(job.id.as_str());
-    query.execute(write.connection()).await?;
-    leave(write, job).await?;
-    notifications::add(write, job, now).await?;
-    write.tell(Change::Job(job.id.clone()));
-    Ok(())
-}
-
-/// Counts the job out of its queue, and tells the workers where one of them waited for its place.
-async fn leave(write: &mut Write, job: &Job) -> Result<(), Error> {
-    let is_waiting = i64::from(job.state == State::Waiting);
-    let sql = "UPDATE queues SET waiting = waiting - $1, running = running - $2 WHERE name = $3 \
-               RETURNING waiting, max_running";
-    let query = sqlx::query(sql).bind(is_waiting).bind(1 - is_waiting).bind(&job.queue);
-    let row = query.fetch_one(write.connection()).await?;
-    let is_limited = row.try_get::<Option<i64>, _>("max_running")?.is_some();
-    if is_limited && row.try_get::<i64, _>("waiting")? > 0 {
-        write.tell(Change::Work);
+fn finish_one(queue: &Queue, moves: &mut Moves, one: &FinishRequest, held: &Held) {
+    let (job, now) = (&one.claim.job, one.now);
+    match one.finish {
+        Finish::Done => moves.end(job, state_of(job, held.standing), None, now),
+        Finish::Cancelled => moves.end(job, State::Cancelled, None, now),
+        _ if held.cancel_requested => moves.end(job, State::Cancelled, None, now),
+        Finish::Released => moves.wait_again(job, job.attempt - 1, None, now),
+        Finish::Postponed(delay) => moves.wait_again(job, job.attempt, Some(now + delay), now),
+        Finish::Retry(delay) if job.attempt < queue.settings.max_attempts => {
+            let delayed_until = (!delay.is_zero()).then(|| now + delay);
+            moves.wait_again(job, job.attempt, delayed_until, now);
+        }
+        Finish::Retry(_) => {
+            let gave_up = format!("given up after {} attempts", job.attempt);
+            moves.end(job, state_of(job, held.standing), Some(&gave_up), now);
+        }
     }
-    Ok(())
+}
+
+/// A running job as it stands.
+struct Held {
+    holder: Option<String>,
+    attempt: i64,
+    cancel_requested: bool,
+    standing: Standing,
+}
+
+impl Held {
+    fn is_by(&self, claim: &Claim) -> bool {
+        self.holder.as_deref() == Some(&*claim.holder) && self.attempt == i64::from(claim.attempt)
+    }
+}
+
+/// Those of the jobs that run, locked in the order of their names. Their queues are locked.
+async fn held(write: &mut Write, requests: &[FinishRequest]) -> Result<HashMap<JobId, Held>, Error> {
+    let ids: BTreeSet<&str> = requests.iter().map(|one| one.claim.job.id.as_str()).collect();
+    let given: Vec<_> = ids.into_iter().map(|id| (id,)).collect();
+    let sql = format!(
+        "SELECT id, worker, attempt, cancel_requested, {END} FROM jobs \
+         WHERE id IN (SELECT {} FROM {}) AND state = 'running' ORDER BY id",
+        text(0),
+        write.dialect().rows(1)
+    );
+    let sql = write.dialect().locking(&sql);
+    let found = sqlx::query(&sql).bind(rows::to_json(&given)).fetch_all(write.connection()).await?;
+    let held = |row: &AnyRow| {
+        let held = Held {
+            holder: row.try_get("worker")?,
+            attempt: row.try_get("attempt")?,
+            cancel_requested: row.try_get::<i64, _>("cancel_requested")? != 0,
+            standing: Standing::of(row)?,
+        };
+        Ok((rows::job_id(row, "id")?, held))
+    };
+    found.iter().map(held).collect()
+}
+
+/// How many outputs of a job have ended, and how many of them failed.
+#[derive(Clone, Copy)]
+pub(super) struct Standing {
+    ended: i64,
+    failed: i64,
+}
+
+/// The columns of [`Standing`].
+pub(super) const END: &str = "(SELECT count(*) FROM outputs WHERE outputs.job = jobs.id) AS ended, \
+                              (SELECT count(*) FROM outputs WHERE outputs.job = jobs.id AND outputs.failed = 1) AS failed";
+
+impl Standing {
+    pub(super) fn of(row: &AnyRow) -> Result<Self, Error> {
+        Ok(Self { ended: row.try_get("ended")?, failed: row.try_get("failed")? })
+    }
+}
+
+/// What a job is of whose outputs no more will come.
+pub(super) fn state_of(job: &Job, standing: Standing) -> State {
+    let is_complete = standing.ended == job.outcomes.len() as i64 && standing.failed == 0;
+    if is_complete { State::Succeeded } else { State::Failed }
 }

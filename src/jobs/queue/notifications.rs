@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use super::read::MAX_PAGE;
-use super::{Change, Error, Queue, Write, rows};
-use crate::jobs::model::{self, Job, Notification, NotificationState, millis};
+use super::{Change, Error, Queue, rows};
+use crate::jobs::model::{self, Notification, NotificationState, millis};
 
 /// How an attempt to deliver a notification ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,23 +123,6 @@ impl Queue {
         let due: Option<i64> = sqlx::query_scalar(sql).fetch_one(self.database.reader()).await?;
         Ok(due.map(model::time))
     }
-}
-
-/// Makes the notification of a job that has ended, where its owner wants one.
-pub(super) async fn add(write: &mut Write, job: &Job, now: SystemTime) -> Result<(), Error> {
-    let Some(notify) = &job.spec.notify else { return Ok(()) };
-    let sql = "INSERT INTO notifications (job, owner, url, target, state, due, created) \
-               VALUES ($1, $2, $3, $4, 'pending', $5, $5)";
-    sqlx::query(sql)
-        .bind(job.id.as_str())
-        .bind(&job.owner)
-        .bind(&notify.url)
-        .bind(target_of(&notify.url))
-        .bind(millis(now))
-        .execute(write.connection())
-        .await?;
-    write.tell(Change::Notification);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! Looking at jobs.
 
-use std::time::SystemTime;
+use std::collections::HashMap;
 
 use sqlx::{AnyConnection, Row};
 
 use super::{Error, Queue, rows};
-use crate::jobs::model::{self, Filter, Job, JobId, State, millis};
+use crate::jobs::model::{Filter, Job, JobId, State, millis};
 
 /// Most jobs, or notifications, of one page.
 pub(super) const MAX_PAGE: u32 = 1000;
+
+/// Most jobs of one page with how their outputs ended.
+pub const MAX_PAGE_WITH_OUTCOMES: u32 = 100;
 
 impl Queue {
     /// The job of that name as it stands.
@@ -23,16 +26,17 @@ impl Queue {
         Ok(Some(job))
     }
 
-    /// The jobs that match, the newest first, at most `limit` of them and never more than a thousand. The next page begins
-    /// before the last of this one ([`Filter::before`]).
+    /// The jobs that match, the newest first, at most `limit` of them and never more than a thousand; not how their outputs
+    /// ended. The next page begins before the last of this one ([`Filter::before`]).
     pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Job>, Error> {
         let mut connection = self.database.reader().acquire().await?;
-        let conditions = Conditions::of(filter);
-        let limit = limit.min(MAX_PAGE);
-        let sql =
-            format!("SELECT {} FROM jobs{} ORDER BY created DESC, id DESC LIMIT {limit}", rows::JOB, conditions.sql());
-        let found = conditions.bind(sqlx::query(&sql)).fetch_all(&mut *connection).await?;
-        let mut jobs = found.iter().map(rows::job).collect::<Result<Vec<_>, _>>()?;
+        list(&mut connection, filter, limit.min(MAX_PAGE)).await
+    }
+
+    /// As [`Queue::list`], with how the outputs ended, and never more than a hundred.
+    pub async fn list_with_outcomes(&self, filter: &Filter, limit: u32) -> Result<Vec<Job>, Error> {
+        let mut connection = self.database.reader().acquire().await?;
+        let mut jobs = list(&mut connection, filter, limit.min(MAX_PAGE_WITH_OUTCOMES)).await?;
         add_outcomes(&mut connection, &mut jobs).await?;
         Ok(jobs)
     }
@@ -43,18 +47,14 @@ impl Queue {
         let found = sqlx::query(sql).bind(owner).fetch_all(self.database.reader()).await?;
         found.iter().map(|row| Ok((rows::state(row)?, row.try_get("jobs")?))).collect()
     }
+}
 
-    /// When something comes due by itself: a delayed job, a lease, a notification. Past where it is due already.
-    pub async fn next_due(&self) -> Result<Option<SystemTime>, Error> {
-        let due = [self.next_job_due().await?, self.next_notification_due().await?];
-        Ok(due.into_iter().flatten().min())
-    }
-
-    /// When the next delayed job may run, or the next lease ends.
-    pub async fn next_job_due(&self) -> Result<Option<SystemTime>, Error> {
-        let (lease, delay) = self.first_due().await?;
-        Ok([lease, delay].into_iter().flatten().min().map(model::time))
-    }
+async fn list(connection: &mut AnyConnection, filter: &Filter, limit: u32) -> Result<Vec<Job>, Error> {
+    let conditions = Conditions::of(filter);
+    let sql =
+        format!("SELECT {} FROM jobs{} ORDER BY created DESC, id DESC LIMIT {limit}", rows::JOB, conditions.sql());
+    let found = conditions.bind(sqlx::query(&sql)).fetch_all(connection).await?;
+    found.iter().map(rows::job).collect()
 }
 
 /// Adds how their outputs ended to some jobs.
@@ -65,12 +65,13 @@ pub(super) async fn add_outcomes(connection: &mut AnyConnection, jobs: &mut [Job
     let names: Vec<_> = (1..=jobs.len()).map(|number| format!("${number}")).collect();
     let sql = format!("SELECT job, position, outcome FROM outputs WHERE job IN ({})", names.join(", "));
     let query = jobs.iter().fold(sqlx::query(&sql), |query, job| query.bind(job.id.as_str().to_owned()));
-    for row in query.fetch_all(connection).await? {
-        let (id, position) = (rows::job_id(&row, "job")?, row.try_get::<i64, _>("position")?);
-        let outcome = rows::json("outputs.outcome", &rows::text(&row, "outcome")?)?;
-        let job = jobs.iter_mut().find(|job| job.id == id);
-        if let Some(slot) = job.and_then(|job| job.outcomes.get_mut(usize::try_from(position).ok()?)) {
-            *slot = Some(outcome);
+    let found = query.fetch_all(connection).await?;
+    let mut places: HashMap<String, &mut Job> = jobs.iter_mut().map(|job| (job.id.to_string(), job)).collect();
+    for row in found {
+        let position = usize::try_from(row.try_get::<i64, _>("position")?);
+        let job = places.get_mut(&rows::text(&row, "job")?);
+        if let Some(slot) = job.and_then(|job| job.outcomes.get_mut(position.ok()?)) {
+            *slot = Some(rows::outcome(&rows::text(&row, "outcome")?));
         }
     }
     Ok(())

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::{Error, Queue};
+use super::{Error, Queue, rows};
+use crate::jobs::database::text;
 use crate::jobs::model::millis;
 
 /// Jobs deleted in one transaction: others wait meanwhile.
@@ -35,15 +36,48 @@ impl Queue {
         Ok(deleted)
     }
 
-    /// Deletes batches without jobs, and turns that the queue has passed, which say nothing any more.
+    /// Deletes batches without jobs; turns that the queue has passed, which say nothing any more; owners without jobs; and
+    /// queues without jobs that nobody has set or paused.
     async fn delete_leftovers(&self, before: SystemTime) -> Result<(), Error> {
         let mut write = self.write().await?;
         let sql =
             "DELETE FROM batches WHERE created < $1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.batch = batches.id)";
         sqlx::query(sql).bind(millis(before)).execute(write.connection()).await?;
-        let sql = "DELETE FROM turns WHERE turn <= (SELECT lanes.turn FROM lanes \
-                   WHERE lanes.queue = turns.queue AND lanes.priority = turns.priority)";
-        sqlx::query(sql).execute(write.connection()).await?;
+        write.commit().await?;
+        self.delete_queues(before).await?;
+        let mut write = self.write().await?;
+        sqlx::query(PASSED_TURNS).execute(write.connection()).await?;
+        sqlx::query(IDLE_OWNERS).bind(millis(before)).execute(write.connection()).await?;
+        write.commit().await
+    }
+
+    /// Whoever submits to one of them at the same time waits for this, and makes it again.
+    async fn delete_queues(&self, before: SystemTime) -> Result<(), Error> {
+        let mut write = self.write().await?;
+        write.lock_list_of_queues().await?;
+        let forgotten = sqlx::query_scalar::<_, String>(IDLE_QUEUES).bind(millis(before));
+        let forgotten = forgotten.fetch_all(write.connection()).await?;
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        let given: Vec<_> = forgotten.iter().map(|name| (name,)).collect();
+        for table in ["lanes", "turns", "owners"] {
+            let rows = write.dialect().rows(1);
+            let sql = format!("DELETE FROM {table} WHERE queue IN (SELECT {} FROM {rows})", text(0));
+            sqlx::query(&sql).bind(rows::to_json(&given)).execute(write.connection()).await?;
+        }
+        tracing::info!(queues = forgotten.len(), "queues without jobs were forgotten");
         write.commit().await
     }
 }
+
+const IDLE_QUEUES: &str = "DELETE FROM queues WHERE waiting = 0 AND running = 0 AND paused = 0 AND priority = 0 \
+                           AND max_running IS NULL AND max_waiting IS NULL \
+                           AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.queue = queues.name) \
+                           AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.queue = queues.name AND owners.used >= $1) \
+                           RETURNING name";
+
+const IDLE_OWNERS: &str = "DELETE FROM owners WHERE waiting = 0 AND used < $1";
+
+const PASSED_TURNS: &str = "DELETE FROM turns WHERE turn <= (SELECT lanes.turn FROM lanes \
+                            WHERE lanes.queue = turns.queue AND lanes.priority = turns.priority)";

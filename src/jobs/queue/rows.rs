@@ -1,11 +1,13 @@
 //! Rows of the database as values of the model.
 
-use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::Error;
-use crate::jobs::model::{self, Api, Job, JobId, Notification, NotificationState, QueueSettings, QueueStatus, State};
+use crate::jobs::model::{
+    self, Api, Destination, Failure, Job, JobId, JobSpec, Notification, NotificationState, Outcome, OutputSpec,
+    QueueSettings, QueueStatus, Source, State,
+};
 
 /// The columns of [`job`].
 pub(super) const JOB: &str = "id, api, owner, queue, batch, priority, state, spec, attempt, progress, cancel_requested, \
@@ -18,12 +20,24 @@ pub(super) const NOTIFICATION: &str = "id, job, url, state, attempts, due, creat
 /// The columns of [`queue`].
 pub(super) const QUEUE: &str = "name, priority, paused, max_running, max_waiting, waiting, running";
 
-/// A job, without its outcomes.
+/// A job, without its outcomes. One whose specification cannot be read has one output, of which nothing is known.
 pub(super) fn job(row: &AnyRow) -> Result<Job, Error> {
-    let spec: model::JobSpec = json("jobs.spec", &text(row, "spec")?)?;
-    Ok(Job {
+    Ok(read_job(row)?.0)
+}
+
+/// As [`job`], and why it cannot be done, where what was asked cannot be read.
+pub(super) fn read_job(row: &AnyRow) -> Result<(Job, Option<String>), Error> {
+    let (api, spec) = (text(row, "api")?, text(row, "spec")?);
+    let (api, spec, problem) = match (Api::named(&api), serde_json::from_str::<JobSpec>(&spec)) {
+        (Some(api), Ok(spec)) => (api, spec, None),
+        (Some(api), Err(error)) => (api, unreadable(), Some(format!("what was asked cannot be read: {error}"))),
+        (None, _) => {
+            (Api::Qiniu, unreadable(), Some(format!("it came in by {api:?}, which this server does not know")))
+        }
+    };
+    let job = Job {
         id: job_id(row, "id")?,
-        api: named("jobs.api", &text(row, "api")?, Api::named)?,
+        api,
         owner: text(row, "owner")?,
         queue: text(row, "queue")?,
         batch: row.try_get("batch")?,
@@ -38,6 +52,30 @@ pub(super) fn job(row: &AnyRow) -> Result<Job, Error> {
         started: time(row, "started")?,
         finished: time(row, "finished")?,
         is_notify_dead: flag(row, "notify_dead")?,
+    };
+    Ok((job, problem))
+}
+
+/// Stands for a specification that cannot be read: its one output has the failure.
+fn unreadable() -> JobSpec {
+    let output =
+        OutputSpec { command: String::new(), pipeline: String::new(), destination: Destination::Derived, name: None };
+    JobSpec {
+        source: Source::Url(String::new()),
+        outputs: vec![output],
+        notify: None,
+        force: false,
+        user_data: None,
+        request_id: String::new(),
+    }
+}
+
+/// How an output ended; one of which that cannot be read has failed.
+pub(super) fn outcome(value: &str) -> Outcome {
+    serde_json::from_str(value).unwrap_or_else(|error| {
+        tracing::error!(%error, "how an output ended cannot be read");
+        let message = "what was recorded of this output cannot be read".to_owned();
+        Outcome::Failed(Failure { message, stage: None })
     })
 }
 
@@ -77,15 +115,6 @@ pub(super) fn text(row: &AnyRow, column: &str) -> Result<String, Error> {
 pub(super) fn job_id(row: &AnyRow, column: &str) -> Result<JobId, Error> {
     let value = text(row, column)?;
     JobId::parse(&value).ok_or(Error::Corrupt { column: "jobs.id", value, expected: "24 hexadecimal digits" })
-}
-
-/// A stored value that is JSON.
-pub(super) fn json<T: DeserializeOwned>(column: &'static str, value: &str) -> Result<T, Error> {
-    serde_json::from_str(value).map_err(|_| Error::Corrupt {
-        column,
-        value: value.to_owned(),
-        expected: "JSON of this program",
-    })
 }
 
 /// What is stored of a value: JSON. The types are ours, none of them can fail.

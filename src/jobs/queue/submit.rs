@@ -1,14 +1,15 @@
-//! Accepting jobs. Submissions that come while the database is busy with others go into one transaction: they wait for the
-//! disk together.
+//! Accepting jobs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use sqlx::Row;
-use tokio::sync::oneshot;
 
+use super::moves::{Counts, update_owners, update_queues};
+use super::together::{Group, Groups, Request};
 use super::{Change, Error, Queue, Write, rows};
-use crate::jobs::model::{JobId, JobSpec, Submission, millis};
+use crate::jobs::database::{Dialect, number, text};
+use crate::jobs::model::{JobId, QueueStatus, Submission, millis};
 
 /// What was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,193 +27,249 @@ impl Queue {
     /// has ten thousand jobs waiting delays another's first by about one.
     ///
     /// # Errors
-    /// [`Error::Full`] where the queue would have more jobs waiting than it may.
+    /// [`Error::Full`] where the queue would have more jobs waiting than it may, [`Error::OwnerFull`] where their owner would
+    /// have, [`Error::TooManyQueues`] where the queue is new and one too many.
     pub async fn submit(&self, submission: Submission, now: SystemTime) -> Result<Submitted, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.submissions.add(Waiting { submission, now, answer });
-        // A task of its own: a caller that goes away takes no others' submissions along.
-        tokio::spawn(self.clone().accept_waiting());
-        answered.await.unwrap_or(Err(Error::Database(sqlx::Error::WorkerCrashed)))
+        self.ask(SubmitRequest { submission, now }).await
     }
 
-    /// Accepts what waits, unless another task did.
-    async fn accept_waiting(self) {
-        let submissions = Arc::clone(&self.submissions);
-        let _turn = submissions.turn.lock().await;
-        let mut waiting = submissions.take();
-        // Whoever has the rows of several queues has them in one order, on every node.
-        waiting.sort_by(|a, b| a.submission.queue.cmp(&b.submission.queue));
-        if waiting.len() > 1 {
-            match self.accept_together(&waiting).await {
-                Ok(Some(answers)) => {
-                    return waiting.into_iter().zip(answers).for_each(|(one, answer)| one.reply(answer));
-                }
-                Ok(None) => {}
-                Err(problem) => {
-                    // They may have been accepted: nobody tries again unasked.
-                    return waiting
-                        .into_iter()
-                        .for_each(|one| one.reply(Err(Error::Shared { problem: problem.clone() })));
-                }
-            }
-        }
-        for one in waiting {
-            let answer = self.accept_alone(&one).await;
-            one.reply(answer);
-        }
-    }
-
-    async fn accept_alone(&self, one: &Waiting) -> Result<Submitted, Error> {
+    /// Lets queues come into being, as far as there may be so many.
+    async fn create(&self, names: &BTreeSet<&str>) -> Result<(), Error> {
         let mut write = self.write().await?;
-        let submitted = accept(&mut write, &one.submission, one.now).await?;
-        write.commit().await?;
-        Ok(submitted)
-    }
-
-    /// Accepts all that their queues have room for. `None` where one of them hurt the transaction, and none was accepted;
-    /// an error where the commit failed.
-    async fn accept_together(&self, waiting: &[Waiting]) -> Result<Option<Vec<Result<Submitted, Error>>>, String> {
-        let Ok(mut write) = self.write().await else { return Ok(None) };
-        let mut answers = Vec::with_capacity(waiting.len());
-        for one in waiting {
-            match accept(&mut write, &one.submission, one.now).await {
-                Ok(submitted) => answers.push(Ok(submitted)),
-                // Nothing of it was written.
-                Err(full @ Error::Full { .. }) => answers.push(Err(full)),
-                Err(_) => return Ok(None),
-            }
+        write.lock_list_of_queues().await?;
+        let sql = "INSERT INTO queues (name) SELECT $1 WHERE (SELECT count(*) FROM queues) < $2 \
+                   ON CONFLICT (name) DO NOTHING";
+        for name in names {
+            let query = sqlx::query(sql).bind((*name).to_owned()).bind(self.settings.max_queues);
+            query.execute(write.connection()).await?;
         }
-        write.commit().await.map_err(|error| error.to_string())?;
-        Ok(Some(answers))
+        write.commit().await
     }
 }
 
-/// Submissions share a transaction up to so many, or so many jobs: then the next has its turn.
-const MAX_TOGETHER: usize = 128;
-const MAX_JOBS_TOGETHER: usize = 1000;
-
-/// A submission that nobody has begun to accept.
-#[derive(Debug)]
-struct Waiting {
+/// Jobs that are submitted.
+pub(super) struct SubmitRequest {
     submission: Submission,
     now: SystemTime,
-    answer: oneshot::Sender<Result<Submitted, Error>>,
 }
 
-impl Waiting {
-    fn reply(self, answer: Result<Submitted, Error>) {
-        // Its caller may have gone away.
-        let _ = self.answer.send(answer);
+impl Request for SubmitRequest {
+    type Answer = Submitted;
+
+    fn group(groups: &Groups) -> &Group<Self> {
+        &groups.submissions
+    }
+
+    fn weight(&self) -> usize {
+        self.submission.jobs.len()
+    }
+
+    async fn perform(queue: &Queue, requests: &[Self]) -> Result<Vec<Result<Submitted, Error>>, Error> {
+        let names: BTreeSet<&str> = requests.iter().map(|one| &*one.submission.queue).collect();
+        let mut write = queue.write().await?;
+        let mut there = write.lock(names.iter().copied()).await?;
+        if there.len() < names.len() {
+            // In a transaction of its own: who makes queues waits for no queue's row.
+            drop(write);
+            queue.create(&names).await?;
+            write = queue.write().await?;
+            there = write.lock(names.iter().copied()).await?;
+        }
+        let there = there.into_iter().map(|queue| (queue.settings.name.clone(), queue)).collect();
+        let mut acceptance = Acceptance { there, lanes: lanes(&mut write, requests).await?, ..Acceptance::default() };
+        let mut answers = Vec::with_capacity(requests.len());
+        for one in requests {
+            answers.push(match acceptance.reserve(&queue.settings, &one.submission) {
+                Ok(()) => Ok(acceptance.accept(&mut write, one).await?),
+                Err(refused) => Err(refused),
+            });
+        }
+        if answers.iter().any(Result::is_ok) {
+            acceptance.write(&mut write).await?;
+            write.tell(Change::Work);
+            write.commit().await?;
+        }
+        Ok(answers)
     }
 }
 
-/// The submissions that wait, and the turn of who accepts them.
-#[derive(Debug, Default)]
-pub(super) struct Submissions {
-    waiting: Mutex<Vec<Waiting>>,
-    turn: tokio::sync::Mutex<()>,
+/// One owner's jobs of one priority in a queue.
+type LaneKey<'a> = (&'a str, i32, &'a str);
+
+/// What is known of a lane. The last turn of the owner is one that the queue has come to, or a later one.
+#[derive(Clone, Copy)]
+struct Lane {
+    is_new: bool,
+    is_used: bool,
+    last_turn: i64,
+    owner_waiting: i64,
 }
 
-impl Submissions {
-    fn add(&self, one: Waiting) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(one);
-    }
-
-    fn take(&self) -> Vec<Waiting> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut jobs = 0;
-        let fits = |one: &&Waiting| {
-            let has_room = jobs < MAX_JOBS_TOGETHER;
-            jobs += one.submission.jobs.len();
-            has_room
-        };
-        let count = waiting.iter().take(MAX_TOGETHER).take_while(fits).count();
-        waiting.drain(..count).collect()
+impl Lane {
+    /// Gives `count` turns away; the one before the first of them.
+    fn take(&mut self, count: i64) -> i64 {
+        let before = self.last_turn;
+        self.last_turn += count;
+        self.is_used = true;
+        before
     }
 }
 
-async fn accept(write: &mut Write, submission: &Submission, now: SystemTime) -> Result<Submitted, Error> {
-    let count = submission.jobs.len() as i64;
-    reserve(write, &submission.queue, count).await?;
-    let batch = if submission.is_batch { Some(add_batch(write, &submission.owner, now).await?) } else { None };
-    let last_turn = take_turns(write, submission, count).await?;
-    let mut jobs = Vec::with_capacity(submission.jobs.len());
-    for (spec, turn) in submission.jobs.iter().zip(last_turn - count + 1..) {
-        jobs.push(add(write, submission, spec, batch, turn, now).await?);
+/// The lanes that jobs are submitted to. Their queues are locked.
+async fn lanes<'a>(write: &mut Write, requests: &'a [SubmitRequest]) -> Result<BTreeMap<LaneKey<'a>, Lane>, Error> {
+    let keys: BTreeSet<LaneKey<'a>> = requests.iter().map(|one| key(&one.submission)).collect();
+    let keys: Vec<_> = keys.into_iter().collect();
+    let given: Vec<_> = keys.iter().enumerate().map(|(index, key)| (key.0, key.1, key.2, index)).collect();
+    let sql = format!(
+        "SELECT {index} AS at, lanes.turn AS reached, turns.turn AS last, owners.waiting AS waiting FROM {given} \
+         LEFT JOIN lanes ON lanes.queue = {queue} AND lanes.priority = {priority} \
+         LEFT JOIN turns ON turns.queue = {queue} AND turns.priority = {priority} AND turns.owner = {owner} \
+         LEFT JOIN owners ON owners.queue = {queue} AND owners.owner = {owner}",
+        given = write.dialect().rows(1),
+        queue = text(0),
+        priority = number(1),
+        owner = text(2),
+        index = number(3)
+    );
+    let mut lanes = BTreeMap::new();
+    for row in sqlx::query(&sql).bind(rows::to_json(&given)).fetch_all(write.connection()).await? {
+        let at = usize::try_from(row.try_get::<i64, _>("at")?).unwrap_or(usize::MAX);
+        let Some(key) = keys.get(at) else { continue };
+        let optional = |column| row.try_get::<Option<i64>, _>(column);
+        let (reached, last) = (optional("reached")?, optional("last")?);
+        let last_turn = reached.unwrap_or(0).max(last.unwrap_or(0));
+        let owner_waiting = optional("waiting")?.unwrap_or(0);
+        lanes.insert(*key, Lane { is_new: reached.is_none(), is_used: false, last_turn, owner_waiting });
     }
-    write.tell(Change::Work);
-    Ok(Submitted { jobs, batch })
+    Ok(lanes)
 }
 
-/// Counts the jobs in, if they are not too many; else nothing is written, but that the queue comes into being.
-async fn reserve(write: &mut Write, queue: &str, count: i64) -> Result<(), Error> {
-    if count_in(write, queue, count).await? {
-        return Ok(());
-    }
-    let sql = "INSERT INTO queues (name) VALUES ($1) ON CONFLICT (name) DO NOTHING";
-    sqlx::query(sql).bind(queue).execute(write.connection()).await?;
-    // It is there now, by us or by another node.
-    if count_in(write, queue, count).await? {
-        return Ok(());
-    }
-    let sql = "SELECT waiting, max_waiting FROM queues WHERE name = $1";
-    let row = sqlx::query(sql).bind(queue).fetch_one(write.connection()).await?;
-    let limit = row.try_get::<Option<i64>, _>("max_waiting")?.unwrap_or(write.queue.settings.max_waiting);
-    Err(Error::Full { queue: queue.to_owned(), waiting: row.try_get("waiting")?, limit })
+fn key(submission: &Submission) -> LaneKey<'_> {
+    (&submission.queue, submission.priority, &submission.owner)
 }
 
-/// `false` where there is no such queue, or no room in it.
-async fn count_in(write: &mut Write, queue: &str, count: i64) -> Result<bool, Error> {
-    let sql = "UPDATE queues SET waiting = waiting + $1 WHERE name = $2 AND waiting + $1 <= coalesce(max_waiting, $3)";
-    let query = sqlx::query(sql).bind(count).bind(queue).bind(write.queue.settings.max_waiting);
-    Ok(query.execute(write.connection()).await?.rows_affected() > 0)
+/// A job's row: name, API, owner, queue, batch, priority, turn, specification, time.
+type JobRow<'a> = (String, &'static str, &'a str, &'a str, Option<i64>, i32, i64, String, i64);
+
+/// What is accepted in one transaction.
+#[derive(Default)]
+struct Acceptance<'a> {
+    there: HashMap<String, QueueStatus>,
+    lanes: BTreeMap<LaneKey<'a>, Lane>,
+    /// Jobs of these owners that came with this transaction.
+    new: HashMap<(&'a str, &'a str), i64>,
+    jobs: Vec<JobRow<'a>>,
+    counts: Counts,
+}
+
+impl<'a> Acceptance<'a> {
+    /// Counts the jobs in, if they are not too many.
+    fn reserve(&mut self, settings: &super::Settings, submission: &'a Submission) -> Result<(), Error> {
+        let (queue, owner) = (&*submission.queue, &*submission.owner);
+        let count = submission.jobs.len() as i64;
+        let too_many = || Error::TooManyQueues { queue: queue.to_owned(), limit: settings.max_queues };
+        let room = self.there.get_mut(queue).ok_or_else(too_many)?;
+        let limit = room.settings.max_waiting.map_or(settings.max_waiting, i64::from);
+        if room.waiting.saturating_add(count) > limit {
+            return Err(Error::Full { queue: queue.to_owned(), waiting: room.waiting, limit });
+        }
+        let new = self.new.entry((queue, owner)).or_default();
+        let waiting = self.lanes.get(&key(submission)).map_or(0, |lane| lane.owner_waiting) + *new;
+        let limit = settings.max_waiting_per_owner;
+        if waiting.saturating_add(count) > limit {
+            return Err(Error::OwnerFull { queue: queue.to_owned(), waiting, limit });
+        }
+        room.waiting += count;
+        *new += count;
+        Ok(())
+    }
+
+    async fn accept(&mut self, write: &mut Write, one: &'a SubmitRequest) -> Result<Submitted, Error> {
+        let SubmitRequest { submission, now } = one;
+        let count = submission.jobs.len() as i64;
+        let batch = if submission.is_batch { Some(add_batch(write, &submission.owner, *now).await?) } else { None };
+        let mut turn = self.lanes.get_mut(&key(submission)).map_or(0, |lane| lane.take(count));
+        let (queue, priority, owner) = key(submission);
+        let mut jobs = Vec::with_capacity(submission.jobs.len());
+        for spec in &submission.jobs {
+            let id = JobId::new(*now);
+            turn += 1;
+            let (api, spec) = (submission.api.name(), rows::to_json(spec));
+            self.jobs.push((id.to_string(), api, owner, queue, batch, priority, turn, spec, millis(*now)));
+            jobs.push(id);
+        }
+        self.counts.add(queue, owner, count, 0, *now);
+        Ok(Submitted { jobs, batch })
+    }
+
+    async fn write(&self, write: &mut Write) -> Result<(), Error> {
+        let dialect = write.dialect();
+        let used: Vec<_> = self.lanes.iter().filter(|(_, lane)| lane.is_used).collect();
+        let new = used.iter().filter(|(_, lane)| lane.is_new);
+        let lanes: BTreeSet<_> = new.map(|((queue, priority, _), _)| (queue, priority)).collect();
+        let turns: Vec<_> = used.iter().map(|(key, lane)| (key.0, key.1, key.2, lane.last_turn)).collect();
+        let mut statements = vec![
+            update_queues(dialect, 2),
+            update_owners(dialect, 3),
+            update_turns(dialect, 4),
+            insert_jobs(dialect, 1),
+        ];
+        if !lanes.is_empty() {
+            statements.push(insert_lanes(dialect, 5));
+        }
+        let sql = dialect.at_once(&statements);
+        sqlx::query(&sql)
+            .bind(rows::to_json(&self.jobs))
+            .bind(self.counts.queues())
+            .bind(self.counts.owners())
+            .bind(rows::to_json(&turns))
+            .bind(rows::to_json(&lanes))
+            .execute(write.connection())
+            .await?;
+        Ok(())
+    }
 }
 
 async fn add_batch(write: &mut Write, owner: &str, now: SystemTime) -> Result<i64, Error> {
     let sql = "INSERT INTO batches (owner, created) VALUES ($1, $2) RETURNING id";
-    Ok(sqlx::query_scalar(sql).bind(owner).bind(millis(now)).fetch_one(write.connection()).await?)
+    Ok(sqlx::query_scalar(sql).bind(owner.to_owned()).bind(millis(now)).fetch_one(write.connection()).await?)
 }
 
-/// Gives the owner `count` turns; the last of them.
-async fn take_turns(write: &mut Write, submission: &Submission, count: i64) -> Result<i64, Error> {
-    let sql = "INSERT INTO lanes (queue, priority, turn) VALUES ($1, $2, 0) \
-               ON CONFLICT (queue, priority) DO UPDATE SET turn = lanes.turn RETURNING turn";
-    let lane = sqlx::query_scalar::<_, i64>(sql).bind(&submission.queue).bind(i64::from(submission.priority));
-    let reached = lane.fetch_one(write.connection()).await?;
-    let sql = "INSERT INTO turns (queue, priority, owner, turn) VALUES ($1, $2, $3, $4 + $5) \
-               ON CONFLICT (queue, priority, owner) \
-               DO UPDATE SET turn = CASE WHEN turns.turn > $4 THEN turns.turn ELSE $4 END + $5 RETURNING turn";
-    let last = sqlx::query_scalar(sql)
-        .bind(&submission.queue)
-        .bind(i64::from(submission.priority))
-        .bind(&submission.owner)
-        .bind(reached)
-        .bind(count);
-    Ok(last.fetch_one(write.connection()).await?)
+fn insert_jobs(dialect: Dialect, parameter: usize) -> String {
+    format!(
+        "INSERT INTO jobs (id, api, owner, queue, batch, priority, turn, state, spec, created) \
+         SELECT {}, {}, {}, {}, {}, {}, {}, 'waiting', {}, {} FROM {}",
+        text(0),
+        text(1),
+        text(2),
+        text(3),
+        number(4),
+        number(5),
+        number(6),
+        text(7),
+        number(8),
+        dialect.rows(parameter)
+    )
 }
 
-async fn add(
-    write: &mut Write,
-    submission: &Submission,
-    spec: &JobSpec,
-    batch: Option<i64>,
-    turn: i64,
-    now: SystemTime,
-) -> Result<JobId, Error> {
-    let id = JobId::new(now);
-    let sql = "INSERT INTO jobs (id, api, owner, queue, batch, priority, turn, state, spec, created) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, $9)";
-    sqlx::query(sql)
-        .bind(id.as_str())
-        .bind(submission.api.name())
-        .bind(&submission.owner)
-        .bind(&submission.queue)
-        .bind(batch)
-        .bind(i64::from(submission.priority))
-        .bind(turn)
-        .bind(rows::to_json(spec))
-        .bind(millis(now))
-        .execute(write.connection())
-        .await?;
-    Ok(id)
+fn update_turns(dialect: Dialect, parameter: usize) -> String {
+    format!(
+        "INSERT INTO turns (queue, priority, owner, turn) SELECT {}, {}, {}, {} FROM {} WHERE true \
+         ON CONFLICT (queue, priority, owner) DO UPDATE SET turn = excluded.turn",
+        text(0),
+        number(1),
+        text(2),
+        number(3),
+        dialect.rows(parameter)
+    )
+}
+
+fn insert_lanes(dialect: Dialect, parameter: usize) -> String {
+    format!(
+        "INSERT INTO lanes (queue, priority, turn) SELECT {}, {}, 0 FROM {} WHERE true \
+         ON CONFLICT (queue, priority) DO NOTHING",
+        text(0),
+        number(1),
+        dialect.rows(parameter)
+    )
 }

@@ -67,7 +67,7 @@ impl Record<'_> {
     async fn written(&self, position: usize, outcome: &Outcome) -> Result<bool, Error> {
         let (mut pause, longest) = PAUSES;
         loop {
-            match self.queue.record(self.claim, position, outcome, SystemTime::now()).await {
+            match self.queue.record(self.claim, position, outcome).await {
                 Err(error) if matches!(error.kind(), ErrorKind::Full | ErrorKind::Busy) => {
                     tracing::warn!(job = %self.claim.job.id, %error, "an output is stored and cannot be recorded yet");
                 }

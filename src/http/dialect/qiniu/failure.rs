@@ -97,7 +97,7 @@ impl From<auth::Error> for Failure {
 impl From<queue::Error> for Failure {
     fn from(error: queue::Error) -> Self {
         match &error {
-            queue::Error::Full { .. } => Self::new(429, error.to_string()),
+            full if full.is_full() => Self::new(429, error.to_string()),
             _ if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Full) => of_kind(error.kind(), &error),
             _ => Self::internal(&error),
         }
