@@ -3,12 +3,14 @@
 //! Statements are the same for both. SQLite has one connection that writes, so that writers queue here and none is turned
 //! away; readers see the last commit. In memory (for tests) one connection does both.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Transaction};
+use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 
 use super::queue::Error;
 
@@ -22,6 +24,9 @@ const MIGRATIONS: &[&str] =
 
 /// Names the lock under which nodes that start at once migrate one after another.
 const MIGRATION_LOCK: i64 = 0x6d6f_6772;
+
+/// Tells the locks of names from others of PostgreSQL.
+const LOCKS: i32 = 0x6d6f_6772;
 
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
@@ -37,14 +42,18 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    /// Begins a transaction that writes. SQLite's has the lock from the start: one that came to write only later could not
-    /// wait for it. The databases are told each time whether the commit waits for the disk.
-    const fn begin(self, durability: Durability) -> &'static str {
+    /// Begins a transaction that writes, and that has `locks` from then on, in one round trip. SQLite's has the lock of all from
+    /// the start: one that came to write only later could not wait for it. The databases are told each time whether the commit
+    /// waits for the disk.
+    fn begin(self, durability: Durability, locks: &[i32]) -> Cow<'static, str> {
+        let locks = locks.iter().map(|lock| format!("; SELECT pg_advisory_xact_lock({LOCKS}, {lock})"));
         match (self, durability) {
-            (Self::Sqlite, Durability::Disk) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
-            (Self::Sqlite, Durability::Process) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
-            (Self::Postgres, Durability::Disk) => "BEGIN",
-            (Self::Postgres, Durability::Process) => "BEGIN; SET LOCAL synchronous_commit = off",
+            (Self::Sqlite, Durability::Disk) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE".into(),
+            (Self::Sqlite, Durability::Process) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE".into(),
+            (Self::Postgres, Durability::Disk) => format!("BEGIN{}", locks.collect::<String>()).into(),
+            (Self::Postgres, Durability::Process) => {
+                format!("BEGIN; SET LOCAL synchronous_commit = off{}", locks.collect::<String>()).into()
+            }
         }
     }
 
@@ -140,7 +149,69 @@ impl Database {
 
     /// A transaction that writes.
     pub(super) async fn begin(&self, durability: Durability) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.writer.begin_with(self.dialect.begin(durability)).await
+        self.begin_locked(durability, &[]).await
+    }
+
+    /// A transaction that writes, and that no other with one of these `names` goes on beside.
+    pub(super) async fn begin_locked(
+        &self,
+        durability: Durability,
+        names: &[&str],
+    ) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        // In one order, so that none wait in a circle. Names that come to one number share a lock.
+        let mut locks: Vec<i32> = names.iter().map(|name| crc32fast::hash(name.as_bytes()).cast_signed()).collect();
+        locks.sort_unstable();
+        locks.dedup();
+        let (this, begin) = (self.clone(), self.dialect.begin(durability, &locks));
+        // A task of its own: a caller that goes away in the midst would leave a connection with a transaction that nobody ends.
+        let begun = tokio::spawn(async move { this.begin_with(begin).await });
+        begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
+
+    async fn begin_with(&self, begin: Cow<'static, str>) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        for _ in 0..POSTGRES_CONNECTIONS {
+            match self.writer.begin_with(begin.clone()).await {
+                Err(error) if self.is_lost(&error) => {}
+                begun => return begun,
+            }
+        }
+        self.writer.begin_with(begin).await
+    }
+
+    /// The rows of one statement that only reads.
+    pub(super) async fn read(&self, sql: &str) -> Result<Vec<AnyRow>, sqlx::Error> {
+        for _ in 0..POSTGRES_CONNECTIONS {
+            match sqlx::query(sql).fetch_all(&self.reader).await {
+                Err(error) if self.is_lost(&error) => {}
+                found => return found,
+            }
+        }
+        sqlx::query(sql).fetch_all(&self.reader).await
+    }
+
+    /// Whether the server has ended a connection that the pool took for a good one: what was begun by it was not done.
+    fn is_lost(&self, error: &sqlx::Error) -> bool {
+        let is_code = |code: &str| code.starts_with("57P0") || code.starts_with("08");
+        let is_lost = match error {
+            sqlx::Error::Io(_) => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_code(&code)),
+            _ => false,
+        };
+        is_lost && self.dialect == Dialect::Postgres
+    }
+
+    /// The rows of one statement that writes, and is a transaction by itself.
+    pub(super) async fn write_alone<'q>(
+        &self,
+        query: Query<'q, Any, AnyArguments<'q>>,
+    ) -> Result<Vec<AnyRow>, sqlx::Error> {
+        if self.dialect == Dialect::Postgres {
+            return query.fetch_all(&self.writer).await;
+        }
+        let mut tx = self.begin(Durability::Disk).await?;
+        let found = query.fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(found)
     }
 
     /// For single statements that only read. Never while this task holds a transaction.
@@ -236,12 +307,23 @@ fn sqlite_url(path: &Path) -> Result<url::Url, Error> {
     url::Url::parse(&url).map_err(|error| Error::Url { problem: error.to_string() })
 }
 
+/// A connection that was idle for longer is looked at before it is used.
+const TRUSTED: Duration = Duration::from_millis(250);
+
 async fn pool(url: &url::Url, connections: u32, is_sqlite: bool) -> Result<AnyPool, sqlx::Error> {
     let options = AnyConnectOptions::from_url(url)?.disable_statement_logging();
     let pool = AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
-        .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(is_usable(connection)))))
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(is_usable(connection))
+            })
+        })
         .after_connect(move |connection, _| Box::pin(async move { prepare(connection, is_sqlite).await }));
     // A database in memory lives as long as its connection.
     let pool = if is_sqlite { pool.idle_timeout(None).max_lifetime(None).min_connections(1) } else { pool };

@@ -3,8 +3,8 @@
 //! What always holds:
 //! - A verb that returned has committed. `submit` takes all of its jobs or none.
 //! - A job's state, the counters of its queue and the notification of its end change in one transaction.
-//! - Every such transaction has the rows of its queues before those of its jobs, each in the order of their names, so that
-//!   none wait in a circle.
+//! - Every such transaction keeps its queues from the start, and then has its jobs in the order of their names, so that none
+//!   wait in a circle.
 //! - A worker holds a job by the name of its claim. When the lease has passed the job waits again; what the old claim then
 //!   records, renews or finishes is refused. Claims and renewals do not wait for the disk: where a database crashes and forgets
 //!   one, the claim is lost.
@@ -32,8 +32,8 @@ use std::time::{Duration, SystemTime};
 use sqlx::{Any, AnyConnection, Transaction};
 use tokio::sync::broadcast;
 
-use super::database::{Database, Dialect, Durability, text};
-use super::model::{JobId, QueueStatus};
+use super::database::{Database, Dialect, Durability};
+use super::model::JobId;
 use crate::error::ErrorKind;
 use changes::Changes;
 pub use changes::{Change, changed};
@@ -197,7 +197,7 @@ impl Queue {
         let node = JobId::new(SystemTime::now()).to_string();
         let changes = match database.dialect {
             Dialect::Sqlite => Changes::local(node),
-            Dialect::Postgres => Changes::shared(node, database_url, database.reader().clone()).await?,
+            Dialect::Postgres => Changes::shared(node, database_url).await?,
         };
         Ok(Self { database, settings, changes, groups: Arc::default() })
     }
@@ -229,21 +229,23 @@ impl Queue {
 
     /// Begins to write what has to last.
     async fn write(&self) -> Result<Write, Error> {
-        self.begin(Durability::Disk).await
+        self.begin(Durability::Disk, &[]).await
     }
 
     /// Begins to write what only workers have to know.
     async fn write_lightly(&self) -> Result<Write, Error> {
-        self.begin(Durability::Process).await
+        self.begin(Durability::Process, &[]).await
     }
 
-    async fn begin(&self, durability: Durability) -> Result<Write, Error> {
-        Ok(Write { tx: self.database.begin(durability).await?, changes: Vec::new(), queue: self.clone() })
+    /// Begins to write, with these queues kept until the end, as whoever changes states of their jobs must.
+    async fn begin(&self, durability: Durability, queues: &[&str]) -> Result<Write, Error> {
+        let tx = self.database.begin_locked(durability, queues).await?;
+        Ok(Write { tx, changes: Vec::new(), queue: self.clone() })
     }
 }
 
-/// Names the lock of the list of queues in PostgreSQL.
-const LIST_OF_QUEUES: i64 = 0x6d6f_6773;
+/// Names the lock of the list of queues. No queue has this name.
+const LIST_OF_QUEUES: &str = "\0queues";
 
 /// A transaction, and what is told when it has committed. Dropped, it leaves everything as it was.
 struct Write {
@@ -259,29 +261,6 @@ impl Write {
 
     fn dialect(&self) -> Dialect {
         self.queue.dialect()
-    }
-
-    /// Keeps queues for this transaction, as whoever changes states of their jobs must, and tells how they stand. All that a
-    /// transaction needs at once, so that everybody has them in one order; those that are not there are left out.
-    async fn lock<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<QueueStatus>, Error> {
-        let given: Vec<_> = names.into_iter().map(|name| (name,)).collect();
-        let sql = format!(
-            "SELECT {} FROM queues WHERE name IN (SELECT {} FROM {}) ORDER BY name",
-            rows::QUEUE,
-            text(0),
-            self.dialect().rows(1)
-        );
-        let sql = self.dialect().locking(&sql);
-        let found = sqlx::query(&sql).bind(rows::to_json(&given)).fetch_all(self.connection()).await?;
-        found.iter().map(rows::queue).collect()
-    }
-
-    /// Keeps the list of queues: what makes one or forgets some comes one after the other, and before it locks any.
-    async fn lock_list_of_queues(&mut self) -> Result<(), Error> {
-        if self.dialect() == Dialect::Postgres {
-            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LIST_OF_QUEUES).execute(self.connection()).await?;
-        }
-        Ok(())
     }
 
     fn tell(&mut self, change: Change) {

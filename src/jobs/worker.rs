@@ -1,7 +1,9 @@
 //! The life of a claimed job: work, store, record; renewed all the while, and let go of in one of three ways.
+//!
+//! A worker that cannot renew its lease stops the job before another may take it, by its own clock that no one sets.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::task::JoinSet;
@@ -55,12 +57,19 @@ impl Worker {
 
     /// Takes jobs while there are any and slots are free.
     async fn fill(&self, slots: &Arc<Semaphore>, running: &mut JoinSet<()>, stop: &CancellationToken) {
-        while let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
-            match self.queue.claim(&self.name, SystemTime::now()).await {
-                Ok(Some(claim)) => {
-                    running.spawn(self.clone().process(claim, stop.child_token(), slot));
+        loop {
+            let free: Vec<_> = std::iter::from_fn(|| Arc::clone(slots).try_acquire_owned().ok()).collect();
+            if free.is_empty() {
+                return;
+            }
+            let lease = Lease::from_now(self.queue.settings().lease);
+            match self.queue.claim_many(&self.name, free.len(), SystemTime::now()).await {
+                Ok(claims) if claims.is_empty() => return,
+                Ok(claims) => {
+                    for (claim, slot) in claims.into_iter().zip(free) {
+                        running.spawn(self.clone().process(claim, lease, stop.child_token(), slot));
+                    }
                 }
-                Ok(None) => return,
                 Err(error) => {
                     tracing::error!(%error, "jobs cannot be taken from the queue");
                     tokio::time::sleep(AFTER_FAILURE).await;
@@ -80,14 +89,15 @@ impl Worker {
         }
     }
 
-    async fn process(self, claim: Claim, stop: CancellationToken, slot: OwnedSemaphorePermit) {
+    async fn process(self, claim: Claim, lease: Lease, stop: CancellationToken, slot: OwnedSemaphorePermit) {
         let id = claim.job.id.clone();
         tracing::info!(job = %id, attempt = claim.attempt, queue = claim.job.queue, "job started");
         // Subscribed before the work starts, so that no wish to cancel is missed.
         let changes = self.queue.changes();
+        let progress = || self.work.progress(&id);
         let ended = tokio::select! {
             ended = self.work.run(&self.queue, &claim) => ended,
-            ended = self.hold(&claim, changes) => ended,
+            ended = hold(&self.queue, &claim, lease, progress, changes) => Ok(ended),
             () = stop.cancelled() => Ok(Ended::Stopped),
         };
         match self.let_go(&claim, ended).await {
@@ -96,25 +106,6 @@ impl Worker {
             Err(error) => tracing::error!(job = %id, %error, "the end of a job could not be recorded"),
         }
         drop(slot);
-    }
-
-    /// Renews the lease until the job is lost or to be stopped.
-    async fn hold(&self, claim: &Claim, mut changes: broadcast::Receiver<Change>) -> Result<Ended, Error> {
-        let pause = self.queue.settings().lease / 3;
-        let this = Change::Job(claim.job.id.clone());
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = changed(&mut changes, |change| *change == this) => {}
-            }
-            match self.queue.renew(claim, self.work.progress(&claim.job.id), SystemTime::now()).await {
-                Ok(Renewal::Held) => {}
-                Ok(Renewal::CancelRequested) => return Ok(Ended::Cancelled),
-                Ok(Renewal::Lost) => return Ok(Ended::Lost),
-                // The next try may succeed before the lease has passed; if not, what this worker writes is refused.
-                Err(error) => tracing::warn!(job = %claim.job.id, %error, "a lease could not be renewed"),
-            }
-        }
     }
 
     async fn let_go(&self, claim: &Claim, ended: Result<Ended, Error>) -> Result<(), Error> {
@@ -136,8 +127,119 @@ fn pause_without_room(attempt: i32) -> Duration {
     Duration::from_secs(1 << doublings).min(LONGEST_WITHOUT_ROOM)
 }
 
+/// How long a worker may believe that it holds a job.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    length: Duration,
+    /// Earlier than the database lets another have the job: counted from before it was asked, and with time to stop.
+    until: Instant,
+}
+
+impl Lease {
+    /// One that is asked for now.
+    fn from_now(length: Duration) -> Self {
+        Self { length, until: Instant::now() + length - length / LEASES_PART_TO_STOP }
+    }
+
+    /// When it is renewed next.
+    fn pause(&self) -> Duration {
+        self.length / 3
+    }
+}
+
+/// So much of a lease is left to a job that could not be renewed, to stop: a tenth.
+const LEASES_PART_TO_STOP: u32 = 10;
+
+/// Renews the lease until the job is lost or to be stopped. A job whose lease could not be renewed in time is lost.
+async fn hold(
+    queue: &Queue,
+    claim: &Claim,
+    mut lease: Lease,
+    progress: impl Fn() -> i32,
+    mut changes: broadcast::Receiver<Change>,
+) -> Ended {
+    let this = Change::Job(claim.job.id.clone());
+    let mut pause = lease.pause();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = changed(&mut changes, |change| *change == this) => {}
+        }
+        let renewed = Lease::from_now(lease.length);
+        let renewal = queue.renew(claim, progress(), SystemTime::now());
+        match tokio::time::timeout_at(lease.until.into(), renewal).await {
+            Ok(Ok(Renewal::Held)) => {
+                (lease, pause) = (renewed, renewed.pause());
+                continue;
+            }
+            Ok(Ok(Renewal::CancelRequested)) => return Ended::Cancelled,
+            Ok(Ok(Renewal::Lost)) => return Ended::Lost,
+            Ok(Err(error)) => tracing::warn!(job = %claim.job.id, %error, "a lease could not be renewed"),
+            Err(_) => tracing::warn!(job = %claim.job.id, "a lease could not be renewed: the database does not answer"),
+        }
+        if Instant::now() >= lease.until {
+            tracing::error!(job = %claim.job.id, "a job is stopped: its lease could not be renewed in time");
+            return Ended::Lost;
+        }
+        pause = lease.length / LEASES_PART_TO_STOP;
+    }
+}
+
 /// How long a job waits after its `attempt`, counted from 1, failed for a reason that may pass.
 fn pause_after(attempt: i32) -> Duration {
     let index = usize::try_from(attempt - 1).unwrap_or_default().min(PAUSES_SECONDS.len() - 1);
     Duration::from_secs(PAUSES_SECONDS[index])
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+    use crate::jobs::model::{Api, JobSpec, Source, Submission};
+    use crate::jobs::queue::Settings;
+
+    async fn claimed(queue: &Queue) -> Claim {
+        let spec = JobSpec {
+            source: Source::Url("http://example.com/cat.jpg".to_owned()),
+            outputs: Vec::new(),
+            notify: None,
+            force: false,
+            user_data: None,
+            request_id: String::new(),
+        };
+        let (owner, name) = ("ak".to_owned(), "default".to_owned());
+        let submission =
+            Submission { api: Api::Qiniu, owner, queue: name, priority: 0, jobs: vec![spec], is_batch: false };
+        queue.submit(submission, SystemTime::now()).await.unwrap();
+        queue.claim("worker", SystemTime::now()).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_job_stops_when_the_database_is_gone_for_as_long_as_its_lease() {
+        let settings = Settings { lease: Duration::from_millis(200), ..Settings::default() };
+        let queue = Queue::open("sqlite::memory:", settings).await.unwrap();
+        let claim = claimed(&queue).await;
+        let changes = queue.changes();
+        queue.close().await;
+        let lease = Lease::from_now(settings.lease);
+        assert_eq!(hold(&queue, &claim, lease, || 0, changes).await, Ended::Lost);
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_renewed_until_the_job_is_cancelled() {
+        let settings = Settings { lease: Duration::from_millis(30), ..Settings::default() };
+        let queue = Queue::open("sqlite::memory:", Settings::default()).await.unwrap();
+        let claim = claimed(&queue).await;
+        let mut told = queue.changes();
+        let progress = std::sync::atomic::AtomicI32::new(0);
+        let next = || progress.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let owner = async {
+            for _ in 0..5 {
+                let _ = told.recv().await;
+            }
+            queue.cancel(&claim.job.id, SystemTime::now()).await.unwrap();
+        };
+        let lease = Lease { until: Instant::now() + Duration::from_secs(600), length: settings.lease };
+        let (ended, ()) = tokio::join!(hold(&queue, &claim, lease, next, queue.changes()), owner);
+        assert_eq!(ended, Ended::Cancelled);
+    }
 }

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::AnyPool;
-use sqlx::postgres::PgListener;
+use sqlx::Connection;
+use sqlx::postgres::{PgConnection, PgListener};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
@@ -121,12 +121,12 @@ impl Changes {
     }
 
     /// Those of every node that uses this PostgreSQL database, from now on.
-    pub(super) async fn shared(node: String, url: &str, pool: AnyPool) -> Result<Self, sqlx::Error> {
+    pub(super) async fn shared(node: String, url: &str) -> Result<Self, sqlx::Error> {
         let mut changes = Self::local(node);
         let (news, to_tell) = mpsc::unbounded_channel();
         let listener = listen(url).await?;
         let hears = tokio::spawn(forward(listener, url.to_owned(), changes.node.clone(), changes.here.clone()));
-        let tells = tokio::spawn(announce(pool, changes.node.clone(), to_tell));
+        let tells = tokio::spawn(announce(url.to_owned(), changes.node.clone(), to_tell));
         changes.nodes = Some(Arc::new(Nodes { news, tasks: [hears.abort_handle(), tells.abort_handle()] }));
         Ok(changes)
     }
@@ -159,8 +159,9 @@ impl Changes {
 }
 
 /// Tells other nodes, many changes at once where they come fast.
-async fn announce(pool: AnyPool, node: String, mut news: mpsc::UnboundedReceiver<News>) {
+async fn announce(url: String, node: String, mut news: mpsc::UnboundedReceiver<News>) {
     let mut some = Vec::new();
+    let mut connection = None;
     while news.recv_many(&mut some, MAX_CHANGES).await > 0 {
         let (mut changes, mut ends) = (Vec::new(), Vec::new());
         for news in some.drain(..) {
@@ -172,7 +173,7 @@ async fn announce(pool: AnyPool, node: String, mut news: mpsc::UnboundedReceiver
         let mut known = HashSet::new();
         changes.retain(|change| known.insert(change.clone()));
         for changes in changes.chunks(MAX_CHANGES) {
-            notify(&pool, &payload(&node, changes)).await;
+            notify(&url, &mut connection, &payload(&node, changes)).await;
         }
         for told in ends {
             // Whoever waited may have given up.
@@ -181,16 +182,26 @@ async fn announce(pool: AnyPool, node: String, mut news: mpsc::UnboundedReceiver
     }
 }
 
-/// Sends a message, until it is sent or the pool is closed.
-async fn notify(pool: &AnyPool, payload: &str) {
-    while !pool.is_closed() {
-        let query = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload.to_owned());
-        match query.execute(pool).await {
-            Ok(_) => return,
+/// Sends a message, by a new connection where there is none or it is broken, until it is sent.
+async fn notify(url: &str, connection: &mut Option<PgConnection>, payload: &str) {
+    loop {
+        match try_notify(url, connection, payload).await {
+            Ok(()) => return,
             Err(error) => tracing::warn!(%error, "other nodes hear of changes when the database answers again"),
         }
+        *connection = None;
         tokio::time::sleep(RECONNECT).await;
     }
+}
+
+async fn try_notify(url: &str, connection: &mut Option<PgConnection>, payload: &str) -> Result<(), sqlx::Error> {
+    let connection = match connection {
+        Some(connection) => connection,
+        none => none.insert(PgConnection::connect(url).await?),
+    };
+    let query = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload);
+    query.execute(connection).await?;
+    Ok(())
 }
 
 async fn listen(url: &str) -> Result<PgListener, sqlx::Error> {

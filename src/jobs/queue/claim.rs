@@ -7,8 +7,8 @@ use sqlx::Row;
 use super::moves::{Counts, Moves, update_owners, update_queues};
 use super::together::{Group, Groups, Request};
 use super::{Change, Error, Queue, Write, rows};
-use crate::jobs::database::{Dialect, number, text};
-use crate::jobs::model::{Claim, Finish, Job, JobId, QueueStatus, State, millis};
+use crate::jobs::database::{Dialect, Durability, number, text};
+use crate::jobs::model::{Claim, Finish, Job, JobId, State, millis};
 
 impl Queue {
     /// Takes the next job for `worker`, as [`Queue::claim_many`] does.
@@ -78,7 +78,7 @@ impl Queue {
     }
 
     async fn look(&self) -> Result<(Due, Vec<Ready>), Error> {
-        let found = sqlx::query(LOOK).fetch_all(self.database.reader()).await?;
+        let found = self.database.read(LOOK).await?;
         let mut due = Due::default();
         let mut ready = Vec::with_capacity(found.len());
         for row in found {
@@ -97,15 +97,14 @@ impl Queue {
         number: i64,
         now: SystemTime,
     ) -> Result<Taken, Error> {
-        let mut write = self.write_lightly().await?;
-        let queues = write.lock([queue]).await?;
-        let room = queues.first().map_or(0, room).min(i64::try_from(count).unwrap_or(i64::MAX));
-        if room <= 0 {
-            return Ok(Taken::default());
-        }
+        let mut write = self.begin(Durability::Process, &[queue]).await?;
         // Nobody else's claim has this name, even if a database that crashed has forgotten this one.
         let holder = format!("{worker}/{}", JobId::new(now));
-        let found = self.take_first(&mut write, queue, &holder, room, now).await?;
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let found = self.take_first(&mut write, queue, &holder, count, now).await?;
+        if found.is_empty() {
+            return Ok(Taken::default());
+        }
         let mut taken = Found::of(found)?;
         taken.write(&mut write, queue, number, now).await?;
         let jobs: &mut [Job] = &mut taken.jobs;
@@ -276,12 +275,6 @@ impl Found {
     }
 }
 
-/// How many jobs a queue may begin now.
-fn room(queue: &QueueStatus) -> i64 {
-    let places = queue.settings.max_running.map_or(i64::MAX, |most| i64::from(most) - queue.running);
-    if queue.settings.paused { 0 } else { queue.waiting.min(places) }
-}
-
 fn update_lanes(dialect: Dialect, parameter: usize) -> String {
     format!(
         "UPDATE lanes SET turn = reached.turn FROM (SELECT {} AS queue, {} AS priority, max({}) AS turn FROM {} \
@@ -305,9 +298,13 @@ const LOOK: &str = "SELECT due.lease, due.delay, queues.name, queues.priority, q
                     AND jobs.delayed_until IS NULL ORDER BY jobs.priority DESC, jobs.turn, jobs.id LIMIT 1) IS NOT NULL \
                     ORDER BY queues.priority DESC, queues.last_claim, queues.name";
 
-/// The jobs of a queue that are next: the first entries of the index `jobs_ready` (a test looks that up).
+/// The jobs of a queue that are next, as many as it may begin: the first entries of the index `jobs_ready` (a test looks that
+/// up).
 const FIRST: &str = "SELECT id FROM jobs WHERE queue = $1 AND state = 'waiting' AND delayed_until IS NULL \
-                     ORDER BY priority DESC, turn, id LIMIT $2";
+                     ORDER BY priority DESC, turn, id LIMIT coalesce((SELECT CASE WHEN paused <> 0 THEN 0 \
+                     WHEN max_running IS NULL OR max_running - running > $2 THEN $2 \
+                     WHEN max_running < running THEN 0 ELSE max_running - running END \
+                     FROM queues WHERE name = $1), 0)";
 
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {

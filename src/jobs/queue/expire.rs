@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use sqlx::Row;
 
 use super::claim::Due;
-use super::finish::{END, Standing, state_of};
+use super::finish::{STANDING, Standing, state_of};
 use super::moves::Moves;
 use super::{Error, Queue, rows};
-use crate::jobs::database::text;
+use crate::jobs::database::{Durability, text};
 use crate::jobs::model::{self, Job, JobId, State, millis};
 
 /// Jobs whose leases are seen to in one transaction.
@@ -58,10 +58,9 @@ impl Queue {
     }
 
     async fn expire(&self, queue: &str, ids: &[JobId], now: SystemTime) -> Result<(), Error> {
-        let mut write = self.write().await?;
-        let queues = write.lock([queue]).await?;
+        let mut write = self.begin(Durability::Disk, &[queue]).await?;
         let sql = format!(
-            "SELECT {}, {END} FROM jobs WHERE id IN (SELECT {} FROM {}) AND lease_until <= $2 ORDER BY id",
+            "SELECT {}, {STANDING} FROM jobs WHERE id IN (SELECT {} FROM {}) AND lease_until <= $2 ORDER BY id",
             rows::JOB,
             text(0),
             write.dialect().rows(1)
@@ -74,8 +73,8 @@ impl Queue {
         for row in query.fetch_all(write.connection()).await? {
             let (job, standing) = (rows::job(&row)?, Standing::of(&row)?);
             self.expire_one(&mut moves, &job, standing, now);
+            moves.make_room(standing);
         }
-        moves.make_room(&queues);
         moves.write(&mut write).await?;
         write.commit().await
     }

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use super::moves::Moves;
 use super::together::{Group, Groups, Request};
 use super::{Change, Error, Queue, Write, rows};
-use crate::jobs::database::text;
+use crate::jobs::database::{Durability, text};
 use crate::jobs::model::{Claim, Finish, Job, JobId, State};
 
 impl Queue {
@@ -29,8 +29,7 @@ impl Queue {
         let queue: Option<String> =
             sqlx::query_scalar(sql).bind(id.as_str()).fetch_optional(self.database.reader()).await?;
         let Some(queue) = queue else { return Ok(None) };
-        let mut write = self.write().await?;
-        write.lock([&*queue]).await?;
+        let mut write = self.begin(Durability::Disk, &[&queue]).await?;
         let Some(job) = select(&mut write, id).await? else { return Ok(None) };
         match job.state {
             State::Waiting => {
@@ -74,9 +73,8 @@ impl Request for FinishRequest {
     }
 
     async fn perform(queue: &Queue, requests: &[Self]) -> Result<Vec<Result<bool, Error>>, Error> {
-        let mut write = queue.write().await?;
-        let names: BTreeSet<&str> = requests.iter().map(|one| &*one.claim.job.queue).collect();
-        let queues = write.lock(names).await?;
+        let names: Vec<&str> = requests.iter().map(|one| &*one.claim.job.queue).collect();
+        let mut write = queue.begin(Durability::Disk, &names).await?;
         let mut held = held(&mut write, requests).await?;
         let mut moves = Moves::default();
         let mut answers = Vec::with_capacity(requests.len());
@@ -86,11 +84,11 @@ impl Request for FinishRequest {
             let held = if is_held { held.remove(&one.claim.job.id) } else { None };
             if let Some(held) = &held {
                 finish_one(queue, &mut moves, one, held);
+                moves.make_room(held.standing);
             }
             answers.push(Ok(held.is_some()));
         }
         if answers.iter().any(|answer| matches!(answer, Ok(true))) {
-            moves.make_room(&queues);
             moves.write(&mut write).await?;
             write.commit().await?;
         }
@@ -136,7 +134,7 @@ async fn held(write: &mut Write, requests: &[FinishRequest]) -> Result<HashMap<J
     let ids: BTreeSet<&str> = requests.iter().map(|one| one.claim.job.id.as_str()).collect();
     let given: Vec<_> = ids.into_iter().map(|id| (id,)).collect();
     let sql = format!(
-        "SELECT id, worker, attempt, cancel_requested, {END} FROM jobs \
+        "SELECT id, worker, attempt, cancel_requested, {STANDING} FROM jobs \
          WHERE id IN (SELECT {} FROM {}) AND state = 'running' ORDER BY id",
         text(0),
         write.dialect().rows(1)
@@ -155,20 +153,24 @@ async fn held(write: &mut Write, requests: &[FinishRequest]) -> Result<HashMap<J
     found.iter().map(held).collect()
 }
 
-/// How many outputs of a job have ended, and how many of them failed.
+/// How many outputs of a running job have ended, how many of them failed, and whether another job waits for its place.
 #[derive(Clone, Copy)]
 pub(super) struct Standing {
     ended: i64,
     failed: i64,
+    pub(super) is_waited_for: bool,
 }
 
 /// The columns of [`Standing`].
-pub(super) const END: &str = "(SELECT count(*) FROM outputs WHERE outputs.job = jobs.id) AS ended, \
-                              (SELECT count(*) FROM outputs WHERE outputs.job = jobs.id AND outputs.failed = 1) AS failed";
+pub(super) const STANDING: &str = "(SELECT count(*) FROM outputs WHERE outputs.job = jobs.id) AS ended, \
+     (SELECT count(*) FROM outputs WHERE outputs.job = jobs.id AND outputs.failed = 1) AS failed, \
+     (SELECT CASE WHEN queues.max_running IS NOT NULL AND queues.waiting > 0 THEN 1 ELSE 0 END FROM queues \
+     WHERE queues.name = jobs.queue) AS is_waited_for";
 
 impl Standing {
     pub(super) fn of(row: &AnyRow) -> Result<Self, Error> {
-        Ok(Self { ended: row.try_get("ended")?, failed: row.try_get("failed")? })
+        let is_waited_for = row.try_get::<i64, _>("is_waited_for")? != 0;
+        Ok(Self { ended: row.try_get("ended")?, failed: row.try_get("failed")?, is_waited_for })
     }
 }
 

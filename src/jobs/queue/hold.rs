@@ -85,17 +85,10 @@ impl Request for RecordRequest {
             given.insert((&one.job, one.attempt, &one.holder, one.output), row);
         }
         let given: Vec<_> = given.into_values().collect();
-        let mut write = queue.write().await?;
-        let sql = record(write.dialect());
-        let found = sqlx::query(&sql).bind(rows::to_json(&given)).fetch_all(write.connection()).await?;
-        let mut recorded = HashSet::new();
-        for row in &found {
-            recorded.insert(rows::job_id(row, "job")?);
-        }
-        recorded.iter().for_each(|job| write.tell(Change::Job(job.clone())));
-        if !recorded.is_empty() {
-            write.commit().await?;
-        }
+        let sql = record(queue.dialect());
+        let found = queue.database.write_alone(sqlx::query(&sql).bind(rows::to_json(&given))).await?;
+        let recorded = found.iter().map(|row| rows::job_id(row, "job")).collect::<Result<HashSet<_>, _>>()?;
+        queue.changes.tell(recorded.iter().cloned().map(Change::Job).collect());
         Ok(requests.iter().map(|one| Ok(recorded.contains(&one.job))).collect())
     }
 }

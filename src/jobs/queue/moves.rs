@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use super::finish::Standing;
 use super::notifications::target_of;
 use super::{Change, Error, Write, rows};
 use crate::jobs::database::{Dialect, number, text};
-use crate::jobs::model::{Failure, Job, Outcome, QueueStatus, State, millis};
+use crate::jobs::model::{Failure, Job, Outcome, State, millis};
 
 /// What is written of some jobs whose queues are locked.
 #[derive(Default)]
@@ -48,10 +49,9 @@ impl Moves {
         self.changes.push(Change::Work);
     }
 
-    /// Tells the workers, where a job has left one of these queues that another waited to leave.
-    pub(super) fn make_room(&mut self, queues: &[QueueStatus]) {
-        let is_waited_for = |queue: &&QueueStatus| queue.settings.max_running.is_some() && queue.waiting > 0;
-        if queues.iter().filter(is_waited_for).any(|queue| self.counts.leave(&queue.settings.name)) {
+    /// Tells the workers, where a job has left its place to another.
+    pub(super) fn make_room(&mut self, standing: Standing) {
+        if standing.is_waited_for {
             self.changes.push(Change::Work);
         }
     }
@@ -99,11 +99,6 @@ impl Counts {
         *of_queue = (of_queue.0 + waiting, of_queue.1 + running, of_queue.2);
         let of_owner = self.owners.entry((queue.to_owned(), owner.to_owned())).or_default();
         *of_owner = (of_owner.0 + waiting, of_owner.1.max(millis(now)));
-    }
-
-    /// Whether fewer jobs run in `queue`.
-    fn leave(&self, queue: &str) -> bool {
-        self.queues.get(queue).is_some_and(|by| by.1 < 0)
     }
 
     /// Jobs of `queue` were claimed.

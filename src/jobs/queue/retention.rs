@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::{Error, Queue, rows};
-use crate::jobs::database::text;
+use super::{Error, LIST_OF_QUEUES, Queue, rows};
+use crate::jobs::database::{Durability, text};
 use crate::jobs::model::millis;
 
 /// Jobs deleted in one transaction: others wait meanwhile.
@@ -53,8 +53,7 @@ impl Queue {
 
     /// Whoever submits to one of them at the same time waits for this, and makes it again.
     async fn delete_queues(&self, before: SystemTime) -> Result<(), Error> {
-        let mut write = self.write().await?;
-        write.lock_list_of_queues().await?;
+        let mut write = self.begin(Durability::Disk, &[LIST_OF_QUEUES]).await?;
         let forgotten = sqlx::query_scalar::<_, String>(IDLE_QUEUES).bind(millis(before));
         let forgotten = forgotten.fetch_all(write.connection()).await?;
         if forgotten.is_empty() {

@@ -7,9 +7,9 @@ use sqlx::Row;
 
 use super::moves::{Counts, update_owners, update_queues};
 use super::together::{Group, Groups, Request};
-use super::{Change, Error, Queue, Write, rows};
-use crate::jobs::database::{Dialect, number, text};
-use crate::jobs::model::{JobId, QueueStatus, Submission, millis};
+use super::{Change, Error, LIST_OF_QUEUES, Queue, Settings, Write, rows};
+use crate::jobs::database::{Dialect, Durability, number, text};
+use crate::jobs::model::{JobId, Submission, millis};
 
 /// What was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,15 +33,19 @@ impl Queue {
         self.ask(SubmitRequest { submission, now }).await
     }
 
-    /// Lets queues come into being, as far as there may be so many.
-    async fn create(&self, names: &BTreeSet<&str>) -> Result<(), Error> {
-        let mut write = self.write().await?;
-        write.lock_list_of_queues().await?;
-        let sql = "INSERT INTO queues (name) SELECT $1 WHERE (SELECT count(*) FROM queues) < $2 \
-                   ON CONFLICT (name) DO NOTHING";
-        for name in names {
-            let query = sqlx::query(sql).bind((*name).to_owned()).bind(self.settings.max_queues);
+    /// Lets queues come into being, as far as there may be so many. Each has an owner from the start, or it might be forgotten
+    /// before it has a job.
+    async fn create(&self, requests: &[SubmitRequest]) -> Result<(), Error> {
+        let mut write = self.begin(Durability::Disk, &[LIST_OF_QUEUES]).await?;
+        for one in requests {
+            let sql = "INSERT INTO queues (name) SELECT $1 WHERE (SELECT count(*) FROM queues) < $2 \
+                       ON CONFLICT (name) DO NOTHING";
+            let query = sqlx::query(sql).bind(one.submission.queue.clone()).bind(self.settings.max_queues);
             query.execute(write.connection()).await?;
+            let sql = "INSERT INTO owners (queue, owner, waiting, used) SELECT name, $2, 0, $3 FROM queues \
+                       WHERE name = $1 ON CONFLICT (queue, owner) DO UPDATE SET used = excluded.used";
+            let query = sqlx::query(sql).bind(one.submission.queue.clone()).bind(one.submission.owner.clone());
+            query.bind(millis(one.now)).execute(write.connection()).await?;
         }
         write.commit().await
     }
@@ -65,18 +69,19 @@ impl Request for SubmitRequest {
     }
 
     async fn perform(queue: &Queue, requests: &[Self]) -> Result<Vec<Result<Submitted, Error>>, Error> {
-        let names: BTreeSet<&str> = requests.iter().map(|one| &*one.submission.queue).collect();
-        let mut write = queue.write().await?;
-        let mut there = write.lock(names.iter().copied()).await?;
-        if there.len() < names.len() {
-            // In a transaction of its own: who makes queues waits for no queue's row.
+        let mut names: Vec<&str> = requests.iter().map(|one| &*one.submission.queue).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut write = queue.begin(Durability::Disk, &names).await?;
+        let mut lanes = lanes(&mut write, requests).await?;
+        if lanes.values().any(|lane| lane.room.is_none()) {
+            // In a transaction of its own, which waits for no other queue.
             drop(write);
-            queue.create(&names).await?;
-            write = queue.write().await?;
-            there = write.lock(names.iter().copied()).await?;
+            queue.create(requests).await?;
+            write = queue.begin(Durability::Disk, &names).await?;
+            lanes = self::lanes(&mut write, requests).await?;
         }
-        let there = there.into_iter().map(|queue| (queue.settings.name.clone(), queue)).collect();
-        let mut acceptance = Acceptance { there, lanes: lanes(&mut write, requests).await?, ..Acceptance::default() };
+        let mut acceptance = Acceptance { lanes, ..Acceptance::default() };
         let mut answers = Vec::with_capacity(requests.len());
         for one in requests {
             answers.push(match acceptance.reserve(&queue.settings, &one.submission) {
@@ -103,6 +108,15 @@ struct Lane {
     is_used: bool,
     last_turn: i64,
     owner_waiting: i64,
+    /// Of its queue, if that is there.
+    room: Option<Room>,
+}
+
+/// How many jobs wait in a queue, and how many may where it has a limit of its own.
+#[derive(Clone, Copy)]
+struct Room {
+    waiting: i64,
+    limit: Option<i64>,
 }
 
 impl Lane {
@@ -121,7 +135,9 @@ async fn lanes<'a>(write: &mut Write, requests: &'a [SubmitRequest]) -> Result<B
     let keys: Vec<_> = keys.into_iter().collect();
     let given: Vec<_> = keys.iter().enumerate().map(|(index, key)| (key.0, key.1, key.2, index)).collect();
     let sql = format!(
-        "SELECT {index} AS at, lanes.turn AS reached, turns.turn AS last, owners.waiting AS waiting FROM {given} \
+        "SELECT {index} AS at, queues.waiting AS waiting, queues.max_waiting AS most, lanes.turn AS reached, \
+         turns.turn AS last, owners.waiting AS of_owner FROM {given} \
+         LEFT JOIN queues ON queues.name = {queue} \
          LEFT JOIN lanes ON lanes.queue = {queue} AND lanes.priority = {priority} \
          LEFT JOIN turns ON turns.queue = {queue} AND turns.priority = {priority} AND turns.owner = {owner} \
          LEFT JOIN owners ON owners.queue = {queue} AND owners.owner = {owner}",
@@ -138,8 +154,10 @@ async fn lanes<'a>(write: &mut Write, requests: &'a [SubmitRequest]) -> Result<B
         let optional = |column| row.try_get::<Option<i64>, _>(column);
         let (reached, last) = (optional("reached")?, optional("last")?);
         let last_turn = reached.unwrap_or(0).max(last.unwrap_or(0));
-        let owner_waiting = optional("waiting")?.unwrap_or(0);
-        lanes.insert(*key, Lane { is_new: reached.is_none(), is_used: false, last_turn, owner_waiting });
+        let owner_waiting = optional("of_owner")?.unwrap_or(0);
+        let limit = optional("most")?;
+        let room = optional("waiting")?.map(|waiting| Room { waiting, limit });
+        lanes.insert(*key, Lane { is_new: reached.is_none(), is_used: false, last_turn, owner_waiting, room });
     }
     Ok(lanes)
 }
@@ -154,33 +172,33 @@ type JobRow<'a> = (String, &'static str, &'a str, &'a str, Option<i64>, i32, i64
 /// What is accepted in one transaction.
 #[derive(Default)]
 struct Acceptance<'a> {
-    there: HashMap<String, QueueStatus>,
     lanes: BTreeMap<LaneKey<'a>, Lane>,
-    /// Jobs of these owners that came with this transaction.
-    new: HashMap<(&'a str, &'a str), i64>,
+    /// Jobs that came with this transaction, by queue, and by queue and owner.
+    new: HashMap<(&'a str, Option<&'a str>), i64>,
     jobs: Vec<JobRow<'a>>,
     counts: Counts,
 }
 
 impl<'a> Acceptance<'a> {
     /// Counts the jobs in, if they are not too many.
-    fn reserve(&mut self, settings: &super::Settings, submission: &'a Submission) -> Result<(), Error> {
+    fn reserve(&mut self, settings: &Settings, submission: &'a Submission) -> Result<(), Error> {
         let (queue, owner) = (&*submission.queue, &*submission.owner);
         let count = submission.jobs.len() as i64;
+        let lane = self.lanes.get(&key(submission)).and_then(|lane| Some((lane, lane.room?)));
         let too_many = || Error::TooManyQueues { queue: queue.to_owned(), limit: settings.max_queues };
-        let room = self.there.get_mut(queue).ok_or_else(too_many)?;
-        let limit = room.settings.max_waiting.map_or(settings.max_waiting, i64::from);
-        if room.waiting.saturating_add(count) > limit {
-            return Err(Error::Full { queue: queue.to_owned(), waiting: room.waiting, limit });
+        let (lane, room) = lane.ok_or_else(too_many)?;
+        let new = |of| self.new.get(&(queue, of)).copied().unwrap_or_default();
+        let (waiting, limit) = (room.waiting + new(None), room.limit.unwrap_or(settings.max_waiting));
+        if waiting.saturating_add(count) > limit {
+            return Err(Error::Full { queue: queue.to_owned(), waiting, limit });
         }
-        let new = self.new.entry((queue, owner)).or_default();
-        let waiting = self.lanes.get(&key(submission)).map_or(0, |lane| lane.owner_waiting) + *new;
-        let limit = settings.max_waiting_per_owner;
+        let (waiting, limit) = (lane.owner_waiting + new(Some(owner)), settings.max_waiting_per_owner);
         if waiting.saturating_add(count) > limit {
             return Err(Error::OwnerFull { queue: queue.to_owned(), waiting, limit });
         }
-        room.waiting += count;
-        *new += count;
+        for of in [None, Some(owner)] {
+            *self.new.entry((queue, of)).or_default() += count;
+        }
         Ok(())
     }
 
