@@ -15,8 +15,7 @@ use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Tr
 use super::queue::Error;
 
 /// The steps that lead from an empty database to the present one. Steps that were released are never changed.
-const MIGRATIONS: &[&str] =
-    &[
+const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_jobs.sql"),
     include_str!("../../migrations/0002_limits.sql"),
     include_str!("../../migrations/0003_purges.sql"),
