@@ -10,12 +10,15 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
 use crate::cache::sources::Freshness;
 use crate::cache::tier::{Folder, Tier};
 use crate::config::{BucketConfig, Config};
 use crate::http::dialect::qiniu::pfop::Pfops;
 use crate::http::dialect::qiniu::{self, Qiniu};
+use crate::http::health::{self, Health};
+use crate::http::observe::Listener;
 use crate::http::purge::{self, Purging};
 use crate::http::target::{BucketRules, Delivery};
 use crate::http::{api, dialect, jobs as jobs_api, server};
@@ -142,7 +145,7 @@ fn qiniu(config: &Config, delivery: &Arc<Delivery>, images: SocketAddr, pfops: O
         data_dir: config.data_dir.clone(),
         upload_bytes: config.limits.upload_bytes,
         unsigned_bytes: qiniu::Settings::UNSIGNED_BYTES,
-        patience: qiniu::Settings::PATIENCE,
+        patience: config.server.body_timeout,
         domains: config.buckets.iter().map(|(name, bucket)| (name.clone(), bucket.domains.clone())).collect(),
         delivery_port: images.port(),
     };
@@ -197,6 +200,8 @@ pub struct Running {
     pub api: SocketAddr,
     /// What is being served; for tests and tools in the same process.
     pub state: Arc<Delivery>,
+    health: Arc<Health>,
+    drain_delay: Duration,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -215,6 +220,7 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
     let mut tasks = Vec::new();
     // Without access keys nobody could submit a job, and there is nothing to keep.
     let mut pfops = None;
+    let mut jobs = None;
     if !config.keys.is_empty() {
         let queue = open_queue(config).await?;
         tasks.extend(job_tasks(config, &queue, &state.transformer, &stop));
@@ -224,34 +230,50 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
         let purging = Purging { delivery: Arc::clone(&state), purges, keys: Arc::clone(&keys) };
         routes = routes.merge(purge::router(purging));
         routes = routes.merge(jobs_api::router(queue.clone(), Arc::clone(&keys)));
+        jobs = Some(queue.clone());
         pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
     }
+    let health = Arc::new(Health::new(Arc::clone(&state.styles), jobs));
     tasks.push(tokio::spawn(expire(Arc::clone(&state), stop.clone())));
     let qiniu = Arc::new(qiniu(config, &state, delivery, pfops));
     tasks.push(tokio::spawn(sweep(config.data_dir.clone(), stop.clone())));
-    let routes = routes.merge(qiniu::router(qiniu));
-    let api_stop = stop.clone();
+    let routes = routes.merge(qiniu::router(qiniu)).merge(health::router(Arc::clone(&health)));
     tasks.extend([
-        tokio::spawn(server::serve(images, Arc::clone(&state), stop.clone())),
-        tokio::spawn(async move {
-            let served = axum::serve(api_listener, routes).with_graceful_shutdown(api_stop.clone().cancelled_owned());
-            // Who follows a job's events would hold the server for as long as the job waits.
-            let drained = async {
-                api_stop.cancelled().await;
-                tokio::time::sleep(server::DRAIN_TIMEOUT).await;
-            };
-            tokio::select! {
-                ended = served.into_future() => {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "the API listener failed");
-                    }
-                }
-                () = drained => tracing::warn!("API requests were still open when the server stopped"),
-            }
-        }),
+        tokio::spawn(serve_delivery(images, config, Arc::clone(&state), stop.clone())),
+        tokio::spawn(serve_api(api_listener, config, routes, stop.clone())),
         tokio::spawn(watch_styles(Arc::clone(&state), stop.clone())),
     ]);
-    Ok(Running { delivery, api, state, stop, tasks })
+    let drain_delay = config.server.drain_delay;
+    Ok(Running { delivery, api, state, health, drain_delay, stop, tasks })
+}
+
+fn serve_delivery(
+    tcp: TcpListener,
+    config: &Config,
+    delivery: Arc<Delivery>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let respond = move |request| {
+        let delivery = Arc::clone(&delivery);
+        async move { delivery.answer(&request).await }
+    };
+    server::serve(Listener::Delivery, tcp, config.server.clone(), respond, stop)
+}
+
+fn serve_api(
+    tcp: TcpListener,
+    config: &Config,
+    routes: axum::Router,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let respond = move |request: http::Request<_>| {
+        let mut routes = routes.clone();
+        async move {
+            let Ok(response) = routes.call(request.map(axum::body::Body::new)).await;
+            response
+        }
+    };
+    server::serve(Listener::Api, tcp, config.server.clone(), respond, stop)
 }
 
 /// A node that only runs jobs, until `stop`.
@@ -339,8 +361,10 @@ async fn forget_finished(queue: Queue, keep: Duration, stop: CancellationToken) 
 }
 
 impl Running {
-    /// Stops accepting, lets open requests finish, and returns when they have.
+    /// Says that it goes away, stops accepting, lets open requests finish, and returns when they have.
     pub async fn stop(self) {
+        self.health.drain();
+        tokio::time::sleep(self.drain_delay).await;
         self.stop.cancel();
         for task in self.tasks {
             // A task that panicked has already said so.

@@ -7,6 +7,7 @@ pub mod bucket;
 mod check;
 mod machine;
 mod read;
+pub mod server;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use crate::settings::value::{Refusal, Setting};
 use crate::settings::{Cidr, Mistake, Secret, StoreUrl};
 pub use bucket::BucketConfig;
 pub(crate) use read::read;
+pub use server::{LogConfig, LogFormat, ServerConfig};
 
 /// The name of the bucket that `mogr serve DIR` makes.
 pub const DEFAULT_BUCKET: &str = "default";
@@ -45,6 +47,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where jobs are kept: `sqlite:PATH` or `postgres://…`. Default: `mogr.db` in the data folder.
     pub database: Option<Database>,
+    /// How the listeners treat their clients.
+    pub server: ServerConfig,
+    /// How the log is written.
+    pub log: LogConfig,
     /// Access keys: what signs downloads, uploads and jobs.
     pub keys: BTreeMap<String, Key>,
     /// Buckets by name.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::{
     AltizureConfig, CacheConfig, Config, DlcsCustomer, FetchConfig, JobsConfig, LimitsConfig, NOT_SETTINGS, bucket,
-    check,
+    check, server,
 };
 use crate::auth::Key;
 use crate::engine::limits::Limits;
@@ -74,6 +74,8 @@ fn read_config(mut root: Section<'_>, validate: &dyn Fn(&str) -> Result<(), Stri
         api_listen: api_listen.map_or(SocketAddr::from(([127, 0, 0, 1], 8081)), |it| it.value),
         data_dir: root.or("data_dir", PathBuf::from("data")),
         database: root.get("database"),
+        server: server::read(root.section("server")),
+        log: server::read_log(root.section("log")),
         keys: read_keys(&mut root, &mut references),
         buckets: bucket::read_all(&mut root),
         cache: read_cache(root.section("cache")),

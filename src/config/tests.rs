@@ -24,6 +24,20 @@ api_listen = "[::1]:8091"
 data_dir   = "state"
 database   = "postgres://mogr:hunter2@db/mogr"
 
+[server]
+connections = 500
+connections_per_address = 20
+head_bytes = "16KiB"
+head_timeout = "5s"
+idle_timeout = "30s"
+body_timeout = "6s"
+write_timeout = "7s"
+drain_delay = "3s"
+drain_timeout = "8s"
+
+[log]
+format = "json"
+
 [keys.AK_demo]
 secret  = "hunter2"
 buckets = ["photos"]
@@ -105,6 +119,20 @@ fn every_key_is_read() {
     assert_eq!(config.api_listen, "[::1]:8091".parse().unwrap());
     assert_eq!(config.data_dir, PathBuf::from("state"));
     assert_eq!(config.database.as_ref().map(Database::url), Some("postgres://mogr:hunter2@db/mogr"));
+    let seconds = Duration::from_secs;
+    let server = ServerConfig {
+        connections: NonZeroUsize::new(500).unwrap(),
+        connections_per_address: NonZeroUsize::new(20),
+        head_bytes: 16 << 10,
+        head_timeout: seconds(5),
+        idle_timeout: seconds(30),
+        body_timeout: seconds(6),
+        write_timeout: seconds(7),
+        drain_delay: seconds(3),
+        drain_timeout: seconds(8),
+    };
+    assert_eq!(config.server, server);
+    assert_eq!(config.log, LogConfig { format: Some(LogFormat::Json) });
     assert_eq!(config.keys["AK_demo"], Key { secret: Secret::new("hunter2"), buckets: vec!["photos".to_owned()] });
     let photos = &config.buckets["photos"];
     assert_eq!(photos.domains, ["img.example.com", "xn--wcsw84d.example.com", "192.0.2.1"]);
@@ -448,4 +476,15 @@ proptest::proptest! {
     ) {
         load(&text, &[(&name, &value)]);
     }
+}
+
+#[test]
+fn heads_have_a_size_that_works() {
+    for size in ["1k", "2MiB"] {
+        let (_, mistakes) = load(&format!("[server]\nhead_bytes = {size:?}"), &[]);
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].contains("8KiB to 1MiB"), "{mistakes:?}");
+    }
+    let (_, mistakes) = load("[log]\nformat = \"xml\"", &[]);
+    assert!(mistakes[0].contains("text or json"), "{mistakes:?}");
 }

@@ -1,4 +1,4 @@
-//! The API listener: health, the state of the styles, and `explain`.
+//! The API listener: the state of the styles, and `explain`.
 
 use std::sync::Arc;
 
@@ -21,13 +21,7 @@ use crate::plan::output::{Quality, QualityTarget};
 /// `/explain/…` takes a delivery URL's path and query and tells what it would do; so does `…|explain` at the end of a
 /// delivery URL sent here.
 pub fn router(delivery: Arc<Delivery>) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async || "ok\n"))
-        .route("/styles", get(styles))
-        .route("/", get(explain))
-        .fallback(explain)
-        .with_state(delivery)
+    Router::new().route("/styles", get(styles)).route("/", get(explain)).fallback(explain).with_state(delivery)
 }
 
 async fn styles(State(delivery): State<Arc<Delivery>>) -> Json<Value> {

@@ -1,11 +1,16 @@
 //! HTTP: the delivery listener (images) and the API listener (everything else).
 
 pub mod api;
+pub mod body;
 pub mod conditional;
+mod connection;
 pub mod delivery;
 pub mod dialect;
+pub mod health;
 pub mod jobs;
 mod negotiation;
+pub mod observe;
+mod places;
 pub mod purge;
 pub mod raw;
 pub mod respond;

@@ -2,114 +2,182 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use bytes::Bytes;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::respond::Body;
-use super::target::Delivery;
-use crate::workers::Lane;
+use super::body::{Counted, Timed};
+use super::connection::{Activity, Deadlines, Watched};
+use super::observe::{self, Listener};
+use super::places::{Full, Place, Places};
+use crate::config::ServerConfig;
 
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long open requests may go on after the server was told to stop.
-pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// Most bytes of a request's head.
-const HEAD_BYTES: usize = 64 << 10;
+/// Streams of one HTTP/2 connection at a time.
+const MAX_STREAMS: u32 = 100;
+/// Bytes of an answer that wait in a stream of HTTP/2 for a client that does not read.
+const SEND_BUFFER_BYTES: usize = 256 << 10;
+/// Readers of bodies that have a patience of their own say it in their dialect's words; this is for all others.
+const BODY_GRACE: Duration = Duration::from_secs(1);
+/// What is told to who has no place.
+const NO_PLACE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// Serves delivery on `listener` until `stop`, then lets open requests finish.
-pub async fn serve(listener: TcpListener, delivery: Arc<Delivery>, stop: CancellationToken) {
-    let graceful = GracefulShutdown::new();
+/// An error that ends an answer half-way.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A listener's clients, and what they may take.
+#[derive(Debug)]
+struct Server {
+    listener: Listener,
+    config: ServerConfig,
+    places: Places,
+    /// Open connections, to be waited for.
+    connections: TaskTracker,
+    /// Open requests may end, new ones are not taken.
+    drain: CancellationToken,
+    /// Nothing may go on.
+    kill: CancellationToken,
+}
+
+/// Serves `respond` on `tcp` until `stop`, then lets open requests finish.
+pub async fn serve<S, F, B>(
+    listener: Listener,
+    tcp: TcpListener,
+    config: ServerConfig,
+    respond: S,
+    stop: CancellationToken,
+) where
+    S: Fn(Request<Timed>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    let server = Arc::new(Server {
+        listener,
+        places: Places::new(config.connections, config.connections_per_address),
+        config,
+        connections: TaskTracker::new(),
+        drain: CancellationToken::new(),
+        kill: CancellationToken::new(),
+    });
+    while let Some((stream, peer)) = accept(&tcp, &stop).await {
+        match server.places.take(peer.ip()) {
+            Ok(place) => {
+                let connection = Arc::clone(&server).converse(stream, peer, place, respond.clone());
+                server.connections.spawn(connection);
+            }
+            Err(full) => refuse(&stream, peer, full),
+        }
+    }
+    drop(tcp);
+    server.end().await;
+}
+
+/// The next connection; `None` once the server stops.
+async fn accept(tcp: &TcpListener, stop: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
     loop {
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file descriptors, most likely: closing connections will free some.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            () = stop.cancelled() => break,
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            accepted = tcp.accept() => accepted,
         };
+        match accepted {
+            Ok(accepted) => return Some(accepted),
+            Err(error) => {
+                // Out of file descriptors, most likely: closing connections will free some.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Says so to who may read it, without waiting for anybody.
+fn refuse(stream: &TcpStream, peer: SocketAddr, full: Full) {
+    tracing::debug!(%peer, ?full, "a connection is refused: there are too many");
+    let _ = stream.try_write(NO_PLACE);
+}
+
+impl Server {
+    async fn converse<S, F, B>(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place, respond: S)
+    where
+        S: Fn(Request<Timed>) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
+        let _place = place;
         // Small answers leave at once; a failure here costs only speed.
         let _ = stream.set_nodelay(true);
-        let delivery = Arc::clone(&delivery);
-        let service = service_fn(move |request| {
-            let delivery = Arc::clone(&delivery);
-            async move { Ok::<_, Infallible>(answer(&delivery, request, peer).await) }
-        });
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
-        builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%peer, error = %error, "connection ended");
+        let activity = Activity::new();
+        let stream = Watched::new(stream, activity.clone());
+        let service = service_fn(|request: Request<Incoming>| {
+            let open = activity.begin(request.version());
+            let request = request.map(|body| Timed::new(body, self.config.body_timeout + BODY_GRACE));
+            let respond = respond.clone();
+            let listener = self.listener;
+            async move {
+                let response = observe::observed(listener, peer, request, respond).await;
+                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, |_| {})))
             }
         });
+        let builder = self.builder();
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut expired = pin!(activity.expired(self.deadlines()));
+        let mut is_draining = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%peer, error = %error, "connection ended");
+                    }
+                    return;
+                }
+                expiry = expired.as_mut() => return tracing::debug!(%peer, ?expiry, "connection closed"),
+                () = self.drain.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = self.kill.cancelled() => return,
+            }
+        }
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests were still open when the server stopped");
+
+    fn builder(&self) -> auto::Builder<TokioExecutor> {
+        let head_bytes = usize::try_from(self.config.head_bytes).unwrap_or(usize::MAX);
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // Heads have their deadline in `connection`, which tells them from connections that wait.
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(head_bytes);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_send_buf_size(SEND_BUFFER_BYTES);
+        builder
     }
-}
 
-async fn answer(delivery: &Delivery, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-    let started = Instant::now();
-    let id = request_id(request.headers());
-    request.extensions_mut().insert(Lane::from(peer.ip()));
-    let mut response = delivery.answer(&request).await;
-    // The vendor's clients take an answer without X-Reqid for a stranger's (spec 9).
-    for name in ["x-request-id", "x-reqid"] {
-        response.headers_mut().insert(HeaderName::from_static(name), id.clone());
+    fn deadlines(&self) -> Deadlines {
+        Deadlines { head: self.config.head_timeout, idle: self.config.idle_timeout, write: self.config.write_timeout }
     }
-    // The query may carry tokens and is not logged.
-    tracing::info!(
-        request_id = id.to_str().unwrap_or_default(),
-        %peer,
-        method = %request.method(),
-        path = request.uri().path(),
-        status = response.status().as_u16(),
-        ms = started.elapsed().as_secs_f64() * 1000.0,
-        "request"
-    );
-    response
-}
 
-/// The caller's request id where it is a plain one, else a new one: 16 URL-safe characters.
-pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let given = headers.get("x-request-id").filter(|value| {
-        let bytes = value.as_bytes();
-        (1..=64).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
-    });
-    given.cloned().unwrap_or_else(|| {
-        let text = URL_SAFE_NO_PAD.encode(random_bytes());
-        HeaderValue::from_str(&text).expect("URL-safe Base64 is a header value")
-    })
-}
-
-/// Twelve bytes that do not repeat: a counter behind a start value that differs from process to process.
-fn random_bytes() -> [u8; 12] {
-    use std::hash::{BuildHasher, RandomState};
-    use std::sync::LazyLock;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
-    static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&PROCESS.to_be_bytes());
-    bytes[8..].copy_from_slice(&COUNTER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-    bytes
+    /// Lets open requests end, for a while.
+    async fn end(&self) {
+        self.drain.cancel();
+        self.connections.close();
+        if tokio::time::timeout(self.config.drain_timeout, self.connections.wait()).await.is_ok() {
+            return;
+        }
+        tracing::warn!(listener = self.listener.name(), "requests were still open when the server stopped");
+        self.kill.cancel();
+        self.connections.wait().await;
+    }
 }

@@ -41,6 +41,7 @@ mod resources;
 mod saveas;
 mod server;
 mod shared_decode;
+mod slow_clients;
 mod sources;
 mod styles;
 mod turns;

@@ -38,7 +38,7 @@ use tokio::sync::Semaphore;
 
 use self::failure::Failure;
 use self::pfop::Pfops;
-use crate::http::server::request_id;
+pub use crate::http::observe::RequestId;
 use crate::http::target::Delivery;
 use crate::store::parts::Uploads;
 use crate::store::spool::Spool;
@@ -65,8 +65,6 @@ pub struct Settings {
 impl Settings {
     /// Bytes of a file before its token, where nobody says otherwise.
     pub const UNSIGNED_BYTES: u64 = 64 << 20;
-    /// How long senders may be silent, where nobody says otherwise.
-    pub const PATIENCE: Duration = Duration::from_secs(60);
 
     /// Where a bucket's objects are served: under its own names, else on the delivery listener of the host that was asked.
     fn hosts_of(&self, bucket: &str, asked: &str) -> Vec<String> {
@@ -170,37 +168,18 @@ async fn preflight(headers: HeaderMap) -> Response {
     response
 }
 
-/// The id of a request, in its extensions while it is worked on, and in its answer.
-#[derive(Clone, Debug)]
-pub struct RequestId(pub String);
-
-/// Gives a request its id, and the answer `X-Reqid` and `X-Log`; for `axum::middleware::from_fn`.
-pub async fn identified(mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = request_id(request.headers());
-    let text = id.to_str().unwrap_or_default().to_owned();
-    request.extensions_mut().insert(RequestId(text.clone()));
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+/// Adds what every answer of this dialect has; for `axum::middleware::from_fn`.
+pub async fn identified(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    for name in ["x-request-id", "x-reqid"] {
-        headers.insert(HeaderName::from_static(name), id.clone());
-    }
     headers.insert(HeaderName::from_static("x-log"), HeaderValue::from_static("mogr"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("X-Log, X-Reqid, X-Request-Id"));
-    if method == Method::GET || method == Method::HEAD {
+    if is_read {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
-    tracing::info!(
-        request_id = text,
-        %method,
-        path,
-        status = response.status().as_u16(),
-        ms = started.elapsed().as_secs_f64() * 1000.0,
-        "api request"
-    );
     response
 }
 

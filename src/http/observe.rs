@@ -1,0 +1,95 @@
+//! What is known of every request on either listener: its id, its lines in the log.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use tracing::Instrument;
+
+use crate::workers::Lane;
+
+/// One of the two listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Listener {
+    /// Images.
+    Delivery,
+    /// Everything else.
+    Api,
+}
+
+impl Listener {
+    /// Its name in the log and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// The id of a request, in its extensions while it is worked on.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// The answer of `respond`, with the request's id; one line of the log tells of it, and every line on the way names the id.
+pub(super) async fn observed<B, T, F: Future<Output = Response<T>>>(
+    listener: Listener,
+    peer: SocketAddr,
+    mut request: Request<B>,
+    respond: impl FnOnce(Request<B>) -> F,
+) -> Response<T> {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let text = id.to_str().unwrap_or_default().to_owned();
+    let span = tracing::info_span!("request", request_id = text);
+    request.extensions_mut().insert(Lane::from(peer.ip()));
+    request.extensions_mut().insert(RequestId(text));
+    // The query may carry tokens and is not logged.
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = respond(request).instrument(span.clone()).await;
+    // The vendor's clients take an answer without X-Reqid for a stranger's (spec 9).
+    for name in ["x-request-id", "x-reqid"] {
+        response.headers_mut().insert(HeaderName::from_static(name), id.clone());
+    }
+    let _entered = span.enter();
+    let (listener, status) = (listener.name(), response.status().as_u16());
+    let ms = started.elapsed().as_secs_f64() * 1000.0;
+    if is_probe(&path) {
+        tracing::debug!(listener, %peer, %method, path, status, ms, "request");
+    } else {
+        tracing::info!(listener, %peer, %method, path, status, ms, "request");
+    }
+    response
+}
+
+/// What machines ask all the time.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics")
+}
+
+/// The caller's request id where it is a plain one, else a new one: 16 URL-safe characters.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get("x-request-id").filter(|value| {
+        let bytes = value.as_bytes();
+        (1..=64).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+    });
+    given.cloned().unwrap_or_else(|| {
+        let text = URL_SAFE_NO_PAD.encode(random_bytes());
+        HeaderValue::from_str(&text).expect("URL-safe Base64 is a header value")
+    })
+}
+
+/// Twelve bytes that do not repeat: a counter behind a start value that differs from process to process.
+fn random_bytes() -> [u8; 12] {
+    use std::hash::{BuildHasher, RandomState};
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&PROCESS.to_be_bytes());
+    bytes[8..].copy_from_slice(&COUNTER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    bytes
+}
