@@ -14,13 +14,16 @@ use tower_service::Service;
 
 use crate::cache::sources::Freshness;
 use crate::cache::tier::{Folder, Tier};
-use crate::config::{BucketConfig, Config};
+use crate::config::{BucketConfig, Config, TlsConfig};
 use crate::http::dialect::qiniu::pfop::Pfops;
 use crate::http::dialect::qiniu::{self, Qiniu};
 use crate::http::health::{self, Health};
+use crate::http::metrics::{self as metrics_api, Watched};
 use crate::http::observe::Listener;
 use crate::http::purge::{self, Purging};
-use crate::http::target::{BucketRules, Delivery};
+use crate::http::server::Endpoint;
+use crate::http::target::{BucketRules, Delivery, unix_now};
+use crate::http::tls::{self, Certificate};
 use crate::http::{api, dialect, jobs as jobs_api, server};
 use crate::jobs::model::JobId;
 use crate::jobs::notify::Notifier;
@@ -29,6 +32,7 @@ use crate::jobs::queue::{self, Queue};
 use crate::jobs::work::{self, Work};
 use crate::jobs::worker::Worker;
 use crate::media;
+use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::plan::style::StyleFile;
 use crate::settings::Mistake;
@@ -43,6 +47,9 @@ use crate::transform::{self, Transformer};
 /// How often the styles file is looked at. Looking costs one `stat`; unlike notifications it also works on network
 /// mounts and where the file is swapped for another one.
 const STYLES_POLL: Duration = Duration::from_millis(500);
+
+/// How often the files of the certificate are looked at; they are small.
+const CERTIFICATE_POLL: Duration = Duration::from_secs(1);
 
 /// How often jobs that ended long ago are forgotten.
 const RETENTION_PERIOD: Duration = Duration::from_secs(600);
@@ -87,6 +94,7 @@ pub fn transformer(config: &Config) -> anyhow::Result<Transformer> {
         cached_source_bytes: config.cache.source_memory_bytes,
         freshness: config.buckets.iter().map(|(name, bucket)| (name.clone(), freshness(config, bucket))).collect(),
         source_bytes: config.limits.source_bytes,
+        output_bytes: config.limits.output_bytes,
         picture_bytes: config.fetch.max_bytes,
         limits: config.limits.image.clone(),
         rendering: config.images,
@@ -171,6 +179,7 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
         StyleFile::open(styles, Box::new(validate_pipeline)).map_err(|mistakes| listed("styles", &mistakes))?;
     let rules = |bucket: &BucketConfig| BucketRules {
         private: bucket.private,
+        signed: bucket.signed,
         protected: bucket.protected,
         prefer_style_as_key: bucket.prefer_style_as_key,
         max_age: bucket.max_age.unwrap_or(config.cache.max_age),
@@ -206,14 +215,32 @@ pub struct Running {
     tasks: Vec<JoinHandle<()>>,
 }
 
+/// Sockets that somebody else has opened, in place of those of the configuration.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// For images.
+    pub delivery: Option<std::net::TcpListener>,
+    /// For everything else.
+    pub api: Option<std::net::TcpListener>,
+}
+
 /// Starts both listeners.
 ///
 /// # Errors
-/// An address that cannot be bound, and what [`delivery`] fails with.
+/// As for [`start_on`].
 pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> {
+    start_on(Sockets::default(), config, styles).await
+}
+
+/// Starts both listeners, on these sockets where there are some.
+///
+/// # Errors
+/// An address that cannot be bound, a certificate that cannot be used, and what [`delivery`] fails with.
+pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> anyhow::Result<Running> {
     let state = Arc::new(delivery(config, styles)?);
-    let images = bind(config.listen).await?;
-    let api_listener = bind(config.api_listen).await?;
+    let certificate = config.tls.clone().map(certificate).transpose()?;
+    let images = bind(config.listen, sockets.delivery).await?;
+    let api_listener = bind(config.api_listen, sockets.api).await?;
     let stop = CancellationToken::new();
     let (delivery, api) = (images.local_addr()?, api_listener.local_addr()?);
     let mut routes = api::router(Arc::clone(&state));
@@ -233,14 +260,31 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
         jobs = Some(queue.clone());
         pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
     }
+    let metrics = Arc::new(Metrics::new(unix_now() as f64));
+    let watched =
+        Watched { metrics: Arc::clone(&metrics), transformer: state.transformer.clone(), queue: jobs.clone() };
     let health = Arc::new(Health::new(Arc::clone(&state.styles), jobs));
     tasks.push(tokio::spawn(expire(Arc::clone(&state), stop.clone())));
     let qiniu = Arc::new(qiniu(config, &state, delivery, pfops));
     tasks.push(tokio::spawn(sweep(config.data_dir.clone(), stop.clone())));
-    let routes = routes.merge(qiniu::router(qiniu)).merge(health::router(Arc::clone(&health)));
+    let routes = routes
+        .merge(qiniu::router(qiniu))
+        .merge(health::router(Arc::clone(&health)))
+        .merge(metrics_api::router(watched));
+    if let Some(certificate) = &certificate {
+        tasks.push(tokio::spawn(watch_certificate(Arc::clone(certificate), stop.clone())));
+    }
+    let endpoint = |listener, tcp, tls| {
+        let (config, metrics) = (config.server.clone(), Arc::clone(&metrics));
+        Endpoint { listener, tcp, config, metrics, tls }
+    };
     tasks.extend([
-        tokio::spawn(serve_delivery(images, config, Arc::clone(&state), stop.clone())),
-        tokio::spawn(serve_api(api_listener, config, routes, stop.clone())),
+        tokio::spawn(serve_delivery(
+            endpoint(Listener::Delivery, images, certificate),
+            Arc::clone(&state),
+            stop.clone(),
+        )),
+        tokio::spawn(serve_api(endpoint(Listener::Api, api_listener, None), routes, stop.clone())),
         tokio::spawn(watch_styles(Arc::clone(&state), stop.clone())),
     ]);
     let drain_delay = config.server.drain_delay;
@@ -248,8 +292,7 @@ pub async fn start(config: &Config, styles: PathBuf) -> anyhow::Result<Running> 
 }
 
 fn serve_delivery(
-    tcp: TcpListener,
-    config: &Config,
+    endpoint: Endpoint,
     delivery: Arc<Delivery>,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
@@ -257,15 +300,10 @@ fn serve_delivery(
         let delivery = Arc::clone(&delivery);
         async move { delivery.answer(&request).await }
     };
-    server::serve(Listener::Delivery, tcp, config.server.clone(), respond, stop)
+    server::serve(endpoint, respond, stop)
 }
 
-fn serve_api(
-    tcp: TcpListener,
-    config: &Config,
-    routes: axum::Router,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
+fn serve_api(endpoint: Endpoint, routes: axum::Router, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
     let respond = move |request: http::Request<_>| {
         let mut routes = routes.clone();
         async move {
@@ -273,7 +311,7 @@ fn serve_api(
             response
         }
     };
-    server::serve(Listener::Api, tcp, config.server.clone(), respond, stop)
+    server::serve(endpoint, respond, stop)
 }
 
 /// A node that only runs jobs, until `stop`.
@@ -373,7 +411,17 @@ impl Running {
     }
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+fn certificate(config: TlsConfig) -> anyhow::Result<Arc<Certificate>> {
+    install_tls();
+    let files = tls::Files { certificate: config.certificate, key: config.key };
+    Ok(Arc::new(Certificate::open(files)?))
+}
+
+async fn bind(address: SocketAddr, opened: Option<std::net::TcpListener>) -> anyhow::Result<TcpListener> {
+    if let Some(socket) = opened {
+        socket.set_nonblocking(true)?;
+        return Ok(TcpListener::from_std(socket)?);
+    }
     TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}"))
 }
 
@@ -412,6 +460,18 @@ async fn expire(delivery: Arc<Delivery>, stop: CancellationToken) {
             () = tokio::time::sleep(rest) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+async fn watch_certificate(certificate: Arc<Certificate>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(CERTIFICATE_POLL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let certificate = Arc::clone(&certificate);
+        let _ = tokio::task::spawn_blocking(move || certificate.poll()).await;
     }
 }
 

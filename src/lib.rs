@@ -41,6 +41,7 @@ pub mod geometry;
 pub mod http;
 pub mod jobs;
 pub mod media;
+pub mod metrics;
 pub mod plan;
 pub mod settings;
 pub mod store;

@@ -1,13 +1,16 @@
 //! The `mogr` command: arguments, logging, runtime; then [`mogr::app`] or [`mogr::cli`].
 
 mod allocator;
+mod descriptors;
+mod systemd;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use mogr::config::Config;
+use mogr::app::Sockets;
+use mogr::config::{Config, LogFormat};
 use mogr::{app, cli};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -66,7 +69,7 @@ enum Command {
         #[arg(value_parser = on_or_off, action = clap::ArgAction::Set)]
         state: bool,
     },
-    /// Print the expiring signed form of a delivery URL, for private buckets; also signs a saveas in it.
+    /// Print the expiring signed form of a delivery URL, for private and signed buckets; also signs a saveas in it.
     Sign {
         /// The URL.
         url: String,
@@ -208,7 +211,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(arguments) => runtime()?.block_on(serve(arguments))?,
+        Command::Serve(arguments) => {
+            descriptors::allow_many();
+            let [delivery, api] = systemd::sockets()?;
+            runtime()?.block_on(serve(arguments, Sockets { delivery, api }))?;
+        }
         Command::Work { config } => runtime()?.block_on(work(config.as_deref()))?,
         Command::Run { input, fops, output } => {
             runtime()?.block_on(cli::run::run(&input, &fops, output.as_deref()))?;
@@ -238,22 +245,25 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()?)
 }
 
-async fn serve(arguments: Serve) -> anyhow::Result<()> {
-    log_to_stderr();
+async fn serve(arguments: Serve, sockets: Sockets) -> anyhow::Result<()> {
     let mut config = configuration(arguments.dir.as_deref(), arguments.config.as_deref())?;
+    log_to_stderr(config.log.format);
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.api_listen = arguments.api_listen.unwrap_or(config.api_listen);
-    let running = app::start(&config, arguments.styles).await?;
-    eprintln!("delivery on http://{}, api on http://{}", running.delivery, running.api);
+    let running = app::start_on(sockets, &config, arguments.styles).await?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    eprintln!("delivery on {scheme}://{}, api on http://{}", running.delivery, running.api);
+    systemd::notify("READY=1");
     stop_signal().await?;
+    systemd::notify("STOPPING=1");
     tracing::info!("stopping: open requests may finish");
     running.stop().await;
     Ok(())
 }
 
 async fn work(config: Option<&Path>) -> anyhow::Result<()> {
-    log_to_stderr();
     let config = configuration(None, config)?;
+    log_to_stderr(config.log.format);
     let stop = CancellationToken::new();
     let signalled = stop.clone();
     tokio::spawn(async move {
@@ -294,15 +304,16 @@ async fn stop_signal() -> std::io::Result<()> {
     }
 }
 
-/// Logs to standard error: text on a terminal, JSON elsewhere. `MOGR_LOG` takes filters such as `mogr=debug`.
-fn log_to_stderr() {
+/// Logs to standard error: as asked for, else text on a terminal, JSON elsewhere. `MOGR_LOG` takes filters such as `mogr=debug`.
+fn log_to_stderr(format: Option<LogFormat>) {
     use std::io::IsTerminal;
+    let is_terminal = std::io::stderr().is_terminal();
+    let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
     let filter = EnvFilter::try_from_env("MOGR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        builder.init();
-    } else {
-        builder.json().flatten_event(true).init();
+    match format {
+        LogFormat::Text => builder.with_ansi(is_terminal).init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
     }
 }
 
@@ -328,7 +339,7 @@ fn sign(url: &str, expires: &str, key: Option<&str>, config: Option<&Path>) -> a
         .ok_or_else(|| anyhow::anyhow!("--expires is {expires:?}; expected a duration such as 30m or 24h"))?;
     let config = configuration(None, config)?;
     let now = mogr::http::target::unix_now();
-    println(&cli::sign::sign(url, &config.key_ring(), key, now, expires)?);
+    println(&cli::sign::sign(url, &config, key, now, expires)?);
     Ok(())
 }
 

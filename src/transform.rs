@@ -4,6 +4,7 @@
 //! answer conditional requests; [`Transformer::render`] answers from the cache or computes, once for all that ask at
 //! the same time. Pixel work runs on [`Workers`].
 
+mod crashes;
 mod fetches;
 mod set;
 pub mod upgrade;
@@ -41,6 +42,8 @@ const REMEMBERED_QUALITIES: u64 = 100_000;
 
 /// Results that are known to be none, with what was said then: some 300 bytes each.
 const REMEMBERED_REFUSALS: u64 = 20_000;
+/// Pictures that are read at once for one result.
+const PICTURES_AT_ONCE: usize = 4;
 
 /// Why a result could not be made.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -224,7 +227,9 @@ pub struct Config {
     pub freshness: HashMap<String, Freshness>,
     /// Most bytes of a source.
     pub source_bytes: u64,
-    /// Most bytes of a watermark's picture.
+    /// Most bytes of a result.
+    pub output_bytes: u64,
+    /// Most bytes of a watermark's picture, and of all those of a pipeline.
     pub picture_bytes: u64,
     /// The engine's limits.
     pub limits: Limits,
@@ -248,6 +253,7 @@ impl Default for Config {
             cached_source_bytes: 64 << 20,
             freshness: HashMap::new(),
             source_bytes: 64 << 20,
+            output_bytes: 256 << 20,
             picture_bytes: 64 << 20,
             limits: Limits::default(),
             rendering: Rendering::default(),
@@ -257,6 +263,21 @@ impl Default for Config {
             deadline: Duration::from_secs(10),
         }
     }
+}
+
+/// What a transformer is doing at a moment, and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that wait for a worker.
+    pub waiting: usize,
+    /// Workers at work.
+    pub busy: usize,
+    /// Workers.
+    pub workers: usize,
+    /// Bytes of results in memory.
+    pub cache_bytes: u64,
+    /// Results in memory.
+    pub cache_entries: u64,
 }
 
 /// Renders plans over the objects of buckets.
@@ -272,6 +293,8 @@ pub struct Transformer {
     refusals: Memory<Arc<Error>>,
     /// Qualities that were found by searching for a score, so that a result that left the cache is made without.
     qualities: Memory<u8>,
+    /// Results whose making panicked.
+    crashed: Memory<()>,
     workers: Workers,
     fetches: Arc<Fetches>,
     upgrades: Upgrades,
@@ -306,6 +329,7 @@ impl Transformer {
             workers: Workers::new(workers),
             fetches: Arc::new(Fetches::new(fetched_bytes)),
             upgrades: Upgrades::new(),
+            crashed: Memory::for_a_while(crashes::REMEMBERED, crashes::LIFE),
             config: Arc::new(config),
         }
     }
@@ -319,6 +343,13 @@ impl Transformer {
     /// What is known of sources.
     pub fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// What it is doing, and what it holds.
+    pub async fn load(&self) -> Load {
+        let (waiting, busy, workers) = self.workers.load();
+        let (cache_bytes, cache_entries) = self.cache.size().await;
+        Load { waiting, busy, workers, cache_bytes, cache_entries }
     }
 
     /// The buckets it reads from.
@@ -468,6 +499,7 @@ impl Transformer {
 
     /// Makes a result of `source`, or where that is not at hand, of what is read.
     async fn compute(&self, identity: &Identity, asker: Asker, source: Option<Bytes>) -> Result<Rendered, Error> {
+        self.refuse_crashed(identity.cache_key).await?;
         let clock = Instant::now();
         let pictures = self.pictures_of(identity).await;
         // What is near is read when its turn has come; what is far may take long, and holds up nobody meanwhile.
@@ -546,7 +578,8 @@ impl Transformer {
             let output = run(&program, &source, &pictures, &limits, cancel, &mut |stage| clock.enter(stage))?;
             Ok::<_, engine::Error>((output, clock.stop()))
         });
-        let (output, timings) = work.await??;
+        let (output, timings) = self.remembering(identity.cache_key, work).await??;
+        self.check_output(&output)?;
         if let Some(quality) = output.found_quality {
             self.qualities.put(identity.cache_key, quality).await;
         }
@@ -560,11 +593,45 @@ impl Transformer {
             let header = decode::probe(picture).map_err(|error| unusable(reference, error.kind(), &error))?;
             headers.push(header);
         }
-        Ok(resolve(plan, &header, &headers, &self.config.limits, rendering)?)
+        let program = resolve(plan, &header, &headers, &self.config.limits, rendering)?;
+        self.check_animation(&program)?;
+        Ok(program)
+    }
+
+    /// What all frames of an animation come to together is bounded like what they come from.
+    fn check_animation(&self, program: &Program) -> Result<(), Error> {
+        let (frames, limit) = (program.frames() as u64, self.config.limits.animation_pixels);
+        let value = frames.saturating_mul(program.size.area());
+        if program.animated && value > limit {
+            return Err(engine::Error::Limit { what: "result pixels of all frames", value, limit }.into());
+        }
+        Ok(())
+    }
+
+    fn check_output(&self, output: &Output) -> Result<(), Error> {
+        let (value, limit) = (output.body.len() as u64, self.config.output_bytes);
+        if value > limit {
+            return Err(engine::Error::Limit { what: "result bytes", value, limit }.into());
+        }
+        Ok(())
     }
 
     async fn pictures(&self, bucket: &Arc<Bucket>, plan: &Plan) -> Result<Vec<Bytes>, Error> {
-        futures::future::try_join_all(plan.images().map(|reference| self.picture(bucket, reference))).await
+        let references: Vec<&ImageRef> = plan.images().collect();
+        let mut pictures = Vec::with_capacity(references.len());
+        let mut bytes = 0;
+        for some in references.chunks(PICTURES_AT_ONCE) {
+            let reads = some.iter().map(|reference| self.picture(bucket, reference));
+            for (picture, reference) in futures::future::try_join_all(reads).await?.into_iter().zip(some) {
+                bytes += picture.len() as u64;
+                if bytes > self.config.picture_bytes {
+                    let problem = format!("the pictures have more than {} bytes together", self.config.picture_bytes);
+                    return Err(unusable(reference, ErrorKind::TooLarge, &problem));
+                }
+                pictures.push(picture);
+            }
+        }
+        Ok(pictures)
     }
 
     async fn picture(&self, bucket: &Arc<Bucket>, reference: &ImageRef) -> Result<Bytes, Error> {
@@ -660,7 +727,12 @@ enum Located {
 fn unusable(reference: &ImageRef, kind: ErrorKind, problem: &dyn std::fmt::Display) -> Error {
     // What a picture is missing for makes no difference to the caller: it is a picture that is not there (spec 4.8).
     let kind = if kind == ErrorKind::BadImage { ErrorKind::BadImage } else { ErrorKind::NotFound };
-    Error::Picture { reference: format!("{reference:?}"), kind, problem: problem.to_string() }
+    // A URL's query may hold tokens; a style's is not the caller's.
+    let shown = match reference {
+        ImageRef::Url(url) => format!("{:?}", ImageRef::Url(store::origin::without_query(url))),
+        other => format!("{other:?}"),
+    };
+    Error::Picture { reference: shown, kind, problem: problem.to_string() }
 }
 
 fn rendered(output: Output, timings: Timings) -> Rendered {

@@ -1,13 +1,14 @@
 //! Who may do what: one signature scheme per file, bytes and a clock in, a [`Grant`] out.
 //!
-//! Every signature is URL-safe Base64, with padding, of the HMAC-SHA1 of a text under a secret key, and is written
-//! `AK:signature` (spec 2). Nothing here reads a clock, a socket or a file.
+//! Every signature of the vendor's is URL-safe Base64, with padding, of the HMAC-SHA1 of a text under a secret key, and is
+//! written `AK:signature` (spec 2); [`signed_url`] is ours. Nothing here reads a clock, a socket or a file.
 
 pub mod download;
 pub mod key_ring;
 pub mod management;
 pub mod notification;
 pub mod saveas;
+pub mod signed_url;
 pub mod upload;
 
 use base64::Engine as _;
@@ -33,6 +34,17 @@ pub enum Error {
     /// A good signature by a key that may not use this bucket.
     #[error("not allowed")]
     NotAllowed,
+    /// A URL of a bucket whose URLs must be signed that is not.
+    #[error(
+        "the URL is not signed; expected mogr-expires, mogr-key and mogr-signature at its end, as mogr sign makes them"
+    )]
+    UrlUnsigned,
+    /// A signed URL that is malformed, by an unknown key, or not the one that was signed.
+    #[error("bad signature of the URL")]
+    BadUrlSignature,
+    /// A signed URL whose time has passed.
+    #[error("the signed URL has expired")]
+    UrlExpired,
     /// A `saveas` on delivery without `sign/…`.
     #[error("saveas: sign is missing; expected sign/<access key>:<signature> after the entry")]
     SaveAsUnsigned,
@@ -60,6 +72,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::TokenMissing | Self::BadToken | Self::Expired | Self::NoCredential => ErrorKind::Unauthorized,
+            Self::UrlUnsigned | Self::BadUrlSignature | Self::UrlExpired => ErrorKind::Unauthorized,
             Self::NotAllowed | Self::Skewed => ErrorKind::Forbidden,
             Self::SaveAsUnsigned | Self::BadSaveAs | Self::BadPolicy { .. } => ErrorKind::Invalid,
         }

@@ -10,6 +10,7 @@ pub mod sources;
 pub mod tier;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -107,6 +108,13 @@ impl<V: Weigh + Send + Sync + 'static> ResultCache<V> {
         self.entries.contains_key(&key)
     }
 
+    /// Bytes and entries that are held.
+    pub async fn size(&self) -> (u64, u64) {
+        // Both lag behind until this has run.
+        self.entries.run_pending_tasks().await;
+        (self.entries.weighted_size(), self.entries.entry_count())
+    }
+
     /// The value under `key`, computed by `compute` where it is missing. Callers that ask for the same key at the same
     /// time wait for one computation; a failure is shared among them and not kept.
     ///
@@ -133,6 +141,11 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
     /// A memory for at most so many facts.
     pub fn new(max_entries: u64) -> Self {
         Self { entries: Cache::new(max_entries) }
+    }
+
+    /// A memory for at most so many facts, each for so long.
+    pub fn for_a_while(max_entries: u64, life: Duration) -> Self {
+        Self { entries: Cache::builder().max_capacity(max_entries).time_to_live(life).build() }
     }
 
     /// What is remembered under `key`.

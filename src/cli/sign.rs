@@ -1,10 +1,12 @@
-//! `mogr sign URL`: the signed form of a delivery URL (spec 2.1, 4.12).
+//! `mogr sign URL`: the signed form of a delivery URL: of a signed bucket our own, else the vendor's (spec 2.1, 4.12).
 
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::auth::{KeyRing, download, saveas};
+use crate::auth::{KeyRing, download, saveas, signed_url};
+use crate::config::Config;
 
 /// How long a URL is good for unless its author says otherwise.
 pub const DEFAULT_EXPIRES: Duration = Duration::from_secs(3600);
@@ -23,6 +25,9 @@ pub enum Error {
     /// The URL has a token already.
     #[error("the URL has a token already; sign the URL without e= and token=")]
     Signed,
+    /// The URL has a signature of ours already.
+    #[error("the URL is signed already; sign the URL without mogr-expires=, mogr-key= and mogr-signature=")]
+    SignedByUs,
     /// No access key was named, and there is not just one.
     #[error("name the access key to sign with, by --key: {}", listed(.known))]
     WhichKey {
@@ -46,6 +51,50 @@ fn listed(names: &[String]) -> String {
     }
 }
 
+/// `url` in the signed form that its bucket asks for, good for `expires` from second `now` of the epoch on.
+///
+/// # Errors
+/// Any [`Error`].
+pub fn sign(
+    url: &str,
+    config: &Config,
+    access_key: Option<&str>,
+    now: u64,
+    expires: Duration,
+) -> Result<String, Error> {
+    let sent = as_sent(url)?;
+    let keys = config.key_ring();
+    match bucket_of(&sent, config) {
+        Some(bucket) if config.buckets.get(bucket).is_some_and(|it| it.signed) => {
+            sign_ours(&sent, bucket, &keys, access_key, now.saturating_add(expires.as_secs()))
+        }
+        _ => sign_private(&sent, &keys, access_key, now, expires),
+    }
+}
+
+/// The bucket that a delivery URL is for: by its host, else by its first segment; as the server finds it.
+fn bucket_of<'a>(url: &str, config: &'a Config) -> Option<&'a str> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?;
+    let first = percent_decode_str(url.path_segments()?.next()?).decode_utf8().ok()?;
+    let claims = |wanted: &str| config.buckets.iter().find(|(_, it)| it.domains.iter().any(|domain| domain == wanted));
+    let named = || config.buckets.get_key_value(first.as_ref());
+    claims(host).or_else(|| claims("*")).or_else(named).map(|(name, _)| name.as_str())
+}
+
+fn sign_ours(url: &str, bucket: &str, keys: &KeyRing, access_key: Option<&str>, expires: u64) -> Result<String, Error> {
+    if signed_url::is_signed(url) {
+        return Err(Error::SignedByUs);
+    }
+    let access_key = choose(keys, access_key)?;
+    let unknown = || Error::UnknownKey { name: access_key.to_owned(), known: names(keys) };
+    let url = saveas::sign(url, access_key, keys).ok_or_else(unknown)?;
+    // A URL as it is sent has a path, and nothing before it has a slash but the two of its scheme.
+    let path = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
+    let signed = signed_url::sign(bucket, &url[path..], access_key, keys, expires).ok_or_else(unknown)?;
+    Ok(format!("{}{signed}", &url[..path]))
+}
+
 /// `url` as a private download that is good for `expires` from second `now` of the epoch on; a `saveas` in it that is
 /// not signed yet is signed first.
 ///
@@ -54,14 +103,19 @@ fn listed(names: &[String]) -> String {
 ///
 /// # Errors
 /// Any [`Error`].
-pub fn sign(url: &str, keys: &KeyRing, access_key: Option<&str>, now: u64, expires: Duration) -> Result<String, Error> {
-    let url = as_sent(url)?;
+fn sign_private(
+    url: &str,
+    keys: &KeyRing,
+    access_key: Option<&str>,
+    now: u64,
+    expires: Duration,
+) -> Result<String, Error> {
     if url.contains("&token=") || url.contains("?token=") {
         return Err(Error::Signed);
     }
     let access_key = choose(keys, access_key)?;
     let unknown = || Error::UnknownKey { name: access_key.to_owned(), known: names(keys) };
-    let saved = saveas::sign(&url, access_key, keys).ok_or_else(unknown)?;
+    let saved = saveas::sign(url, access_key, keys).ok_or_else(unknown)?;
     let deadline = now.saturating_add(expires.as_secs());
     download::sign(&saved, access_key, keys, deadline).ok_or_else(unknown)
 }
@@ -102,7 +156,7 @@ mod tests {
     const NOW: u64 = 1_451_491_200 - 3600;
 
     fn signed(url: &str, key: Option<&str>) -> Result<String, Error> {
-        sign(url, &KeyRing::sample(), key, NOW, DEFAULT_EXPIRES)
+        sign_private(&as_sent(url)?, &KeyRing::sample(), key, NOW, DEFAULT_EXPIRES)
     }
 
     #[test]
@@ -126,10 +180,36 @@ mod tests {
     }
 
     #[test]
+    fn signed_buckets_have_signatures_of_ours() {
+        let text = "keys.AK.secret = \"SK\"\n[buckets.photos]\nurl = \"memory:///\"\nsigned = true\n\
+                    domains = [\"img.example.com\"]\n[buckets.plain]\nurl = \"memory:///\"\n";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mogr.toml");
+        std::fs::write(&file, text).unwrap();
+        let config = Config::load(Some(&file), []).unwrap();
+        let signed = |url: &str| sign(url, &config, None, 10, Duration::from_secs(5));
+        for (url, path, query) in [
+            (
+                "https://IMG.example.com:8443/中.jpg?imageView2/2/w/9|imageInfo#x",
+                "/%E4%B8%AD.jpg",
+                "imageView2/2/w/9|imageInfo",
+            ),
+            ("http://other.example.com/photos/a%2fb.jpg", "/photos/a%2fb.jpg", ""),
+        ] {
+            let url = signed(url).unwrap();
+            let at = url.match_indices('/').nth(2).unwrap().0;
+            assert!(url[at..].starts_with(path), "{url}");
+            assert_eq!(signed_url::verify("photos", &url[at..], 15, &config.key_ring()).unwrap().query, query);
+            assert_eq!(signed(&url), Err(Error::SignedByUs));
+        }
+        assert!(signed("http://other.example.com/plain/a.jpg").unwrap().contains("&token=AK:"));
+    }
+
+    #[test]
     fn the_only_key_signs() {
         let key = Key { secret: Secret::new("MY_SECRET_KEY"), buckets: Vec::new() };
         let ring = KeyRing::new([("MY_ACCESS_KEY".to_owned(), key)]);
-        let url = sign("http://h/a", &ring, None, NOW, DEFAULT_EXPIRES).unwrap();
+        let url = sign_private("http://h/a", &ring, None, NOW, DEFAULT_EXPIRES).unwrap();
         assert_eq!(Ok(url), signed("http://h/a", Some("MY_ACCESS_KEY")));
     }
 
@@ -151,7 +231,7 @@ mod tests {
                 "there is no access key \"AK\": the configuration has MY_ACCESS_KEY, OTHER_KEY",
             ),
             (
-                sign("http://h/a", &KeyRing::default(), None, 0, DEFAULT_EXPIRES),
+                sign_private("http://h/a", &KeyRing::default(), None, 0, DEFAULT_EXPIRES),
                 "name the access key to sign with, by --key: the configuration has none; add [keys.NAME] with a secret",
             ),
         ] {

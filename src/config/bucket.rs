@@ -25,6 +25,8 @@ pub struct BucketConfig {
     pub domains: Vec<String>,
     /// Whether downloads need `e=` and `token=`.
     pub private: bool,
+    /// Whether downloads need a signature of `mogr sign`: see [`crate::auth::signed_url`].
+    pub signed: bool,
     /// Whether only styles are served, no fops and no originals. The styles file may say otherwise.
     pub protected: bool,
     /// Whether an object whose key is the whole path is served before a style is looked for. The styles file may say
@@ -72,6 +74,12 @@ fn read(name: &str, mut section: Section<'_>, claims: &mut Claims) -> BucketConf
     let options = read_options(section.section("options"), url.as_ref().map(|it| &it.value));
     let domains = read_domains(name, &mut section, claims);
     let private = section.or("private", false);
+    let signed = section.placed("signed");
+    if let Some(signed) = signed.as_ref().filter(|signed| signed.value && private) {
+        let mistake = signed.mistake("is true, and so is private");
+        section.report().add(mistake.with_hint("both signatures would have to stand last; choose one"));
+    }
+    let signed = signed.is_some_and(|signed| signed.value);
     let protected = section.or("protected", false);
     let prefer_style_as_key = section.or("prefer_style_as_key", false);
     let auto_format = section.or("auto_format", false);
@@ -82,7 +90,7 @@ fn read(name: &str, mut section: Section<'_>, claims: &mut Claims) -> BucketConf
     }
     section.finish();
     let url = url.map_or_else(StoreUrl::memory, |it| it.value);
-    BucketConfig { url, options, domains, private, protected, prefer_style_as_key, auto_format, max_age, fresh }
+    BucketConfig { url, options, domains, private, signed, protected, prefer_style_as_key, auto_format, max_age, fresh }
 }
 
 /// The folder of a `file` URL must be there: a bucket that is misspelled would answer 404 to everything.

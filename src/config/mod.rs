@@ -28,7 +28,7 @@ use crate::settings::value::{Refusal, Setting};
 use crate::settings::{Cidr, Mistake, Secret, StoreUrl};
 pub use bucket::BucketConfig;
 pub(crate) use read::read;
-pub use server::{LogConfig, LogFormat, ServerConfig};
+pub use server::{LogConfig, LogFormat, ServerConfig, TlsConfig};
 
 /// The name of the bucket that `mogr serve DIR` makes.
 pub const DEFAULT_BUCKET: &str = "default";
@@ -49,6 +49,8 @@ pub struct Config {
     pub database: Option<Database>,
     /// How the listeners treat their clients.
     pub server: ServerConfig,
+    /// The certificate of the delivery listener; without one it speaks plain HTTP.
+    pub tls: Option<TlsConfig>,
     /// How the log is written.
     pub log: LogConfig,
     /// Access keys: what signs downloads, uploads and jobs.
@@ -107,6 +109,8 @@ pub struct LimitsConfig {
     pub source_bytes: u64,
     /// Most bytes of an upload. Default 5 GiB.
     pub upload_bytes: u64,
+    /// Most bytes of a result. Default 256 MiB.
+    pub output_bytes: u64,
     /// Limits on pixels, edges and frames: the keys `source_pixels`, `source_edge`, `gif_frames`, `webp_frames`,
     /// `animation_pixels`, `output_edge` and `output_pixels`.
     pub image: Limits,
@@ -245,6 +249,7 @@ impl Default for LimitsConfig {
         Self {
             source_bytes: 64 << 20,
             upload_bytes: 5 << 30,
+            output_bytes: 256 << 20,
             image: Limits::default(),
             time: Duration::from_secs(10),
             queue,

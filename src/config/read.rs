@@ -75,6 +75,7 @@ fn read_config(mut root: Section<'_>, validate: &dyn Fn(&str) -> Result<(), Stri
         data_dir: root.or("data_dir", PathBuf::from("data")),
         database: root.get("database"),
         server: server::read(root.section("server")),
+        tls: server::read_tls(&mut root),
         log: server::read_log(root.section("log")),
         keys: read_keys(&mut root, &mut references),
         buckets: bucket::read_all(&mut root),
@@ -140,6 +141,7 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
     let config = LimitsConfig {
         source_bytes: section.or("source_bytes", Bytes(default.source_bytes)).0,
         upload_bytes: section.or("upload_bytes", Bytes(default.upload_bytes)).0,
+        output_bytes: section.or("output_bytes", Bytes(default.output_bytes)).0,
         image: Limits {
             source_edge: section.or("source_edge", default.image.source_edge),
             source_pixels: section.or("source_pixels", default.image.source_pixels),

@@ -1,6 +1,7 @@
-//! `[server]` and `[log]`: how the listeners treat clients, and how the server tells what it does.
+//! `[server]`, `[tls]` and `[log]`: how the listeners treat clients, and how the server tells what it does.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::settings::document::Node;
@@ -71,6 +72,26 @@ pub(super) fn read(mut section: Section<'_>) -> ServerConfig {
     };
     section.finish();
     config
+}
+
+/// `[tls]`: PEM files for the delivery listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The certificate and those that lead to the root.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+pub(super) fn read_tls(root: &mut Section<'_>) -> Option<TlsConfig> {
+    if !root.has("tls") {
+        return None;
+    }
+    let mut section = root.section("tls");
+    let certificate = section.required("certificate", "name the PEM file of the certificate");
+    let key = section.required("key", "name the PEM file of its key");
+    section.finish();
+    Some(TlsConfig { certificate: certificate?.value, key: key?.value })
 }
 
 /// `[log]`

@@ -35,6 +35,10 @@ write_timeout = "7s"
 drain_delay = "3s"
 drain_timeout = "8s"
 
+[tls]
+certificate = "cert.pem"
+key = "key.pem"
+
 [log]
 format = "json"
 
@@ -74,6 +78,7 @@ missing = "3s"
 [limits]
 source_bytes = "1k"
 upload_bytes = "2GiB"
+output_bytes = "1MiB"
 source_pixels = "150M"
 source_edge = 20_000
 gif_frames = 10
@@ -132,6 +137,7 @@ fn every_key_is_read() {
         drain_timeout: seconds(8),
     };
     assert_eq!(config.server, server);
+    assert_eq!(config.tls, Some(TlsConfig { certificate: "cert.pem".into(), key: "key.pem".into() }));
     assert_eq!(config.log, LogConfig { format: Some(LogFormat::Json) });
     assert_eq!(config.keys["AK_demo"], Key { secret: Secret::new("hunter2"), buckets: vec!["photos".to_owned()] });
     let photos = &config.buckets["photos"];
@@ -163,6 +169,7 @@ fn every_key_is_read() {
         LimitsConfig {
             source_bytes: 1000,
             upload_bytes: 2 << 30,
+            output_bytes: 1 << 20,
             image,
             time,
             queue: count(7),
@@ -487,4 +494,12 @@ fn heads_have_a_size_that_works() {
     }
     let (_, mistakes) = load("[log]\nformat = \"xml\"", &[]);
     assert!(mistakes[0].contains("text or json"), "{mistakes:?}");
+}
+
+#[test]
+fn a_bucket_has_one_kind_of_signature() {
+    let bucket = |rest: &str| format!("[buckets.a]\nurl = \"memory:///\"\n{rest}");
+    assert!(good(&bucket("signed = true"), &[]).buckets["a"].signed);
+    let (_, mistakes) = load(&bucket("private = true\nsigned = true"), &[]);
+    assert!(mistakes.len() == 1 && mistakes[0].contains("choose one"), "{mistakes:?}");
 }

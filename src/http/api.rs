@@ -39,7 +39,8 @@ async fn explain(State(delivery): State<Arc<Delivery>>, request: axum::extract::
 
 async fn explained(delivery: &Delivery, request: Option<Request<()>>) -> Result<Value, Failure> {
     let Some(request) = request else {
-        let message = "no such path; expected /healthz, /readyz, /styles or a delivery URL ending in |explain";
+        let message =
+            "no such path; expected /healthz, /readyz, /metrics, /styles or a delivery URL ending in |explain";
         return Err(Failure { status: StatusCode::NOT_FOUND, message: message.to_owned() });
     };
     let target = delivery.target(&request).await?;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::conditional::{self, Selection, Validators};
+use super::observe::Made;
 use super::respond::{self, Body, Caching, Failure, full, set};
 use super::target::{Delivery, Target, lane};
 use super::{negotiation, raw, saveas};
@@ -39,7 +40,7 @@ impl Delivery {
     async fn get<B>(&self, request: &Request<B>) -> Result<Response<Body>, Failure> {
         let target = self.target(request).await?;
         let Some(plan) = target.plan.clone() else {
-            let cache_control = self.cache_control(target.bucket.name());
+            let cache_control = self.cache_control(&target);
             return raw::answer(self.transformer.sources(), &target, request, &cache_control).await;
         };
         if let Some(destination) = plan.saveas().cloned() {
@@ -65,6 +66,7 @@ impl Delivery {
             target.name_attachment(response.headers_mut());
         }
         set(response.headers_mut(), http::HeaderName::from_static("server-timing"), &timing(&rendered, origin));
+        response.extensions_mut().insert(Made { origin, timings: rendered.timings });
         Ok(response)
     }
 
@@ -83,11 +85,11 @@ impl Delivery {
     }
 
     fn caching(&self, target: &Target, choice: &Choice, vary: Option<&'static str>) -> Caching {
-        let (bucket, identity) = (target.bucket.name(), &choice.identity);
+        let identity = &choice.identity;
         let cache_control = if choice.is_interim {
-            self.cache_control_within(bucket, self.interim_max_age)
+            self.cache_control_within(target, self.interim_max_age)
         } else {
-            self.cache_control(bucket)
+            self.cache_control(target)
         };
         let validators = Validators { etag: format!("\"{}\"", identity.etag()), modified: identity.modified() };
         Caching { validators, cache_control, vary }

@@ -1,13 +1,16 @@
-//! What is known of every request on either listener: its id, its lines in the log.
+//! What is known of every request on either listener: its id, its lines in the log, its place in the counters.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use tracing::Instrument;
 
+use crate::cache::Origin;
+use crate::metrics::{Answered, Metrics};
+use crate::transform::Timings;
 use crate::workers::Lane;
 
 /// One of the two listeners.
@@ -33,10 +36,20 @@ impl Listener {
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
+/// Where a result came from and what making it took; in the extensions of its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    /// Whether the cache had it.
+    pub origin: Origin,
+    /// What making it took, once.
+    pub timings: Timings,
+}
+
 /// The answer of `respond`, with the request's id; one line of the log tells of it, and every line on the way names the id.
 pub(super) async fn observed<B, T, F: Future<Output = Response<T>>>(
     listener: Listener,
     peer: SocketAddr,
+    metrics: &Metrics,
     mut request: Request<B>,
     respond: impl FnOnce(Request<B>) -> F,
 ) -> Response<T> {
@@ -55,13 +68,31 @@ pub(super) async fn observed<B, T, F: Future<Output = Response<T>>>(
     }
     let _entered = span.enter();
     let (listener, status) = (listener.name(), response.status().as_u16());
-    let ms = started.elapsed().as_secs_f64() * 1000.0;
+    let time = started.elapsed();
+    metrics.answered(Answered { listener, method: known(&method), status, time });
+    if let Some(made) = response.extensions().get::<Made>() {
+        metrics.result(made.origin, made.timings);
+    }
+    let ms = time.as_secs_f64() * 1000.0;
     if is_probe(&path) {
         tracing::debug!(listener, %peer, %method, path, status, ms, "request");
     } else {
         tracing::info!(listener, %peer, %method, path, status, ms, "request");
     }
     response
+}
+
+/// A method's name among few.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
 }
 
 /// What machines ask all the time.

@@ -14,6 +14,16 @@ pub(super) enum Full {
     Client,
 }
 
+impl Full {
+    /// Its name in metrics.
+    pub(super) const fn limit(self) -> &'static str {
+        match self {
+            Self::Server => "connections",
+            Self::Client => "connections_per_address",
+        }
+    }
+}
+
 /// The places of a listener.
 #[derive(Clone, Debug)]
 pub(super) struct Places {

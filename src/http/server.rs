@@ -12,7 +12,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +22,9 @@ use super::body::{Counted, Timed};
 use super::connection::{Activity, Deadlines, Watched};
 use super::observe::{self, Listener};
 use super::places::{Full, Place, Places};
+use super::tls::Certificate;
 use crate::config::ServerConfig;
+use crate::metrics::Metrics;
 
 /// Streams of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 100;
@@ -35,11 +39,27 @@ const NO_PLACE: &[u8] =
 /// An error that ends an answer half-way.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A listener's clients, and what they may take.
+/// Where clients come in, and how they are treated.
 #[derive(Debug)]
+pub struct Endpoint {
+    /// Which one it is.
+    pub listener: Listener,
+    /// Its socket.
+    pub tcp: TcpListener,
+    /// What clients may take.
+    pub config: ServerConfig,
+    /// What counts them.
+    pub metrics: Arc<Metrics>,
+    /// Its certificate, where it speaks TLS.
+    pub tls: Option<Arc<Certificate>>,
+}
+
+/// A listener's clients.
 struct Server {
     listener: Listener,
     config: ServerConfig,
+    metrics: Arc<Metrics>,
+    tls: Option<TlsAcceptor>,
     places: Places,
     /// Open connections, to be waited for.
     connections: TaskTracker,
@@ -49,20 +69,18 @@ struct Server {
     kill: CancellationToken,
 }
 
-/// Serves `respond` on `tcp` until `stop`, then lets open requests finish.
-pub async fn serve<S, F, B>(
-    listener: Listener,
-    tcp: TcpListener,
-    config: ServerConfig,
-    respond: S,
-    stop: CancellationToken,
-) where
+/// Serves `respond` until `stop`, then lets open requests finish.
+pub async fn serve<S, F, B>(endpoint: Endpoint, respond: S, stop: CancellationToken)
+where
     S: Fn(Request<Timed>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
+    let Endpoint { listener, tcp, config, metrics, tls } = endpoint;
     let server = Arc::new(Server {
         listener,
+        metrics,
+        tls: tls.map(|certificate| certificate.acceptor()),
         places: Places::new(config.connections, config.connections_per_address),
         config,
         connections: TaskTracker::new(),
@@ -75,7 +93,7 @@ pub async fn serve<S, F, B>(
                 let connection = Arc::clone(&server).converse(stream, peer, place, respond.clone());
                 server.connections.spawn(connection);
             }
-            Err(full) => refuse(&stream, peer, full),
+            Err(full) => server.refuse(&stream, peer, full),
         }
     }
     drop(tcp);
@@ -101,13 +119,16 @@ async fn accept(tcp: &TcpListener, stop: &CancellationToken) -> Option<(TcpStrea
     }
 }
 
-/// Says so to who may read it, without waiting for anybody.
-fn refuse(stream: &TcpStream, peer: SocketAddr, full: Full) {
-    tracing::debug!(%peer, ?full, "a connection is refused: there are too many");
-    let _ = stream.try_write(NO_PLACE);
-}
-
 impl Server {
+    /// Says so to who may read it, without waiting for anybody.
+    fn refuse(&self, stream: &TcpStream, peer: SocketAddr, full: Full) {
+        tracing::debug!(%peer, ?full, "a connection is refused: there are too many");
+        self.metrics.refused(self.listener.name(), full.limit());
+        if self.tls.is_none() {
+            let _ = stream.try_write(NO_PLACE);
+        }
+    }
+
     async fn converse<S, F, B>(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place, respond: S)
     where
         S: Fn(Request<Timed>) -> F + Clone + Send + 'static,
@@ -115,18 +136,42 @@ impl Server {
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
     {
         let _place = place;
+        let _connected = self.metrics.connected(self.listener.name());
         // Small answers leave at once; a failure here costs only speed.
         let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else { return self.talk(stream, peer, respond).await };
+        let greeting = tokio::select! {
+            greeting = tokio::time::timeout(self.config.head_timeout, tls.accept(stream)) => greeting,
+            () = self.kill.cancelled() => return,
+        };
+        match greeting {
+            Ok(Ok(stream)) => self.talk(stream, peer, respond).await,
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
+            Err(_) => tracing::debug!(%peer, "no TLS in time"),
+        }
+    }
+
+    async fn talk<S, F, B>(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        peer: SocketAddr,
+        respond: S,
+    ) where
+        S: Fn(Request<Timed>) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
         let activity = Activity::new();
         let stream = Watched::new(stream, activity.clone());
         let service = service_fn(|request: Request<Incoming>| {
             let open = activity.begin(request.version());
             let request = request.map(|body| Timed::new(body, self.config.body_timeout + BODY_GRACE));
             let respond = respond.clone();
-            let listener = self.listener;
+            let (listener, metrics) = (self.listener, Arc::clone(&self.metrics));
             async move {
-                let response = observe::observed(listener, peer, request, respond).await;
-                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, |_| {})))
+                let response = observe::observed(listener, peer, &metrics, request, respond).await;
+                let sent = move |bytes| metrics.sent(listener.name(), bytes);
+                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, sent)))
             }
         });
         let builder = self.builder();

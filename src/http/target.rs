@@ -8,7 +8,7 @@ use http::{HeaderMap, Request, Uri, header};
 use percent_encoding::percent_decode_str;
 
 use super::respond::{self, Failure, set};
-use crate::auth::{KeyRing, download};
+use crate::auth::{KeyRing, download, signed_url};
 use crate::error::ErrorKind;
 use crate::plan::Plan;
 use crate::plan::query::Query;
@@ -22,6 +22,8 @@ use crate::workers::Lane;
 pub struct BucketRules {
     /// Downloads need a valid `e` and `token`.
     pub private: bool,
+    /// Downloads need a signature over the whole URL.
+    pub signed: bool,
     /// Only styles: no raw fops, no originals.
     pub protected: bool,
     /// An object with the exact name of a styled path is served first.
@@ -58,14 +60,23 @@ pub struct Target {
     pub plan: Option<Plan>,
     /// `attname`: the name to save it as; empty for the key's own.
     pub attname: Option<String>,
+    /// Until when the URL is good, in seconds since 1970, where caches must not answer it later.
+    pub expires: Option<u64>,
 }
 
 impl Delivery {
     /// Reads a request's target, checking what its bucket demands: token first, then existence.
     pub async fn target<B>(&self, request: &Request<B>) -> Result<Target, Failure> {
         let (bucket, path) = self.bucket_and_path(request)?;
-        let query = Query::parse(request.uri().query().unwrap_or_default())?;
         let rules = self.rules.get(bucket.name()).cloned().unwrap_or_default();
+        let (query, expires) = match rules.signed {
+            true => {
+                let signed = signed_url::verify(bucket.name(), path_and_query(request), unix_now(), &self.keys)?;
+                (signed.query, signed.grant.expires)
+            }
+            false => (request.uri().query().unwrap_or_default(), None),
+        };
+        let query = Query::parse(query)?;
         if rules.private {
             self.check_token(request, bucket.name())?;
         }
@@ -92,7 +103,7 @@ impl Delivery {
         if let Some(pipeline) = &query.pipeline {
             self.check_pictures(&Plan::parse(pipeline)?, bucket.name())?;
         }
-        Ok(Target { bucket, key, plan, attname: query.attname })
+        Ok(Target { bucket, key, plan, attname: query.attname, expires })
     }
 
     /// What a URL may mean, whoever asks: the object that a style is applied to, and where such an object would be served
@@ -110,7 +121,7 @@ impl Delivery {
         }
         let meaning = |(key, style): (String, Option<&str>)| {
             let plan = plan_of(style, query.pipeline.as_deref())?;
-            Ok(Target { bucket: Arc::clone(&bucket), key, plan, attname: None })
+            Ok(Target { bucket: Arc::clone(&bucket), key, plan, attname: None, expires: None })
         };
         readings.into_iter().map(meaning).collect()
     }
@@ -131,7 +142,7 @@ impl Delivery {
     fn check_pictures(&self, plan: &Plan, bucket: &str) -> Result<(), Failure> {
         for reference in plan.images() {
             let Some(named) = self.transformer.bucket_named_by(reference) else { continue };
-            let private = self.rules.get(named.name()).is_some_and(|rules| rules.private);
+            let private = self.rules.get(named.name()).is_some_and(|rules| rules.private || rules.signed);
             if named.name() != bucket && (private || self.is_protected(named.name())) {
                 return Err(Failure::new(
                     ErrorKind::Unauthorized,
@@ -153,17 +164,18 @@ impl Delivery {
         Ok(())
     }
 
-    /// `Cache-Control` of a bucket's answers.
-    pub fn cache_control(&self, bucket: &str) -> String {
-        let max_age = self.rules.get(bucket).map(|rules| rules.max_age).unwrap_or_default();
-        self.cache_control_within(bucket, max_age)
+    /// `Cache-Control` of an answer: what its bucket says, and no longer than its URL is good.
+    pub fn cache_control(&self, target: &Target) -> String {
+        let max_age = self.rules.get(target.bucket.name()).map(|rules| rules.max_age).unwrap_or_default();
+        self.cache_control_within(target, max_age)
     }
 
     /// `Cache-Control` of answers that are to be asked for again before the bucket's others.
-    pub(super) fn cache_control_within(&self, bucket: &str, most: Duration) -> String {
-        let rules = self.rules.get(bucket).cloned().unwrap_or_default();
+    pub(super) fn cache_control_within(&self, target: &Target, most: Duration) -> String {
+        let rules = self.rules.get(target.bucket.name()).cloned().unwrap_or_default();
         let visibility = if rules.private { "private" } else { "public" };
-        format!("{visibility}, max-age={}", rules.max_age.min(most).as_secs())
+        let left = target.expires.map_or(u64::MAX, |expires| expires.saturating_sub(unix_now()));
+        format!("{visibility}, max-age={}", rules.max_age.min(most).as_secs().min(left))
     }
 }
 

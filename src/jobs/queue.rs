@@ -12,6 +12,7 @@
 //!   repeats another.
 //! - No statement on the way of a job reads more than a few rows, however many jobs there are.
 
+mod backlog;
 mod changes;
 mod claim;
 mod configure;
@@ -35,6 +36,7 @@ use tokio::sync::broadcast;
 use super::database::{Database, Dialect, Durability};
 use super::model::JobId;
 use crate::error::ErrorKind;
+pub use backlog::Backlog;
 use changes::Changes;
 pub use changes::{Change, changed};
 pub use notifications::{Delivery, target_of};

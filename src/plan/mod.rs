@@ -42,6 +42,9 @@ pub use watermark::{ImageRef, Watermark};
 /// Most fops that a pipeline may have.
 pub const MAX_FOPS: usize = 32;
 
+/// Most pictures that the watermarks of a pipeline may name: each may be a fetch.
+pub const MAX_PICTURES: usize = 32;
+
 /// A parsed pipeline: fops joined by `|`. Never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -88,6 +91,10 @@ impl Plan {
         let fops = (1..).zip(text.split('|')).map(parse_stage).collect::<Result<_, _>>()?;
         let plan = Self { fops };
         plan.check_order()?;
+        let count = plan.images().count();
+        if count > MAX_PICTURES {
+            return Err(ParseError::Pictures { count, limit: MAX_PICTURES });
+        }
         Ok(plan)
     }
 
@@ -235,6 +242,14 @@ pub enum ParseError {
         /// Operators written.
         count: usize,
         /// Operators allowed.
+        limit: usize,
+    },
+    /// Watermarks name more pictures than they may.
+    #[error("the watermarks of a pipeline name at most {limit} pictures; these name {count}")]
+    Pictures {
+        /// Pictures named.
+        count: usize,
+        /// Pictures allowed.
         limit: usize,
     },
 }

@@ -62,8 +62,8 @@ impl Remote {
     /// [`Error::Forbidden`] for a URL or address that may not be fetched, [`Error::UrlNotFound`] where nothing usable
     /// is there, [`Error::TooLarge`].
     pub async fn fetch(&self, url: &str, max_bytes: u64) -> Result<Bytes, Error> {
-        let url =
-            Url::parse(url).map_err(|error| Error::UrlNotFound { url: url.to_owned(), problem: error.to_string() })?;
+        let url = Url::parse(url)
+            .map_err(|error| Error::UrlNotFound { url: without_query(url), problem: error.to_string() })?;
         let fetch = async {
             let response = self.get(&url, reqwest::Method::GET, HeaderMap::new()).await?;
             if !response.status().is_success() {
@@ -141,12 +141,12 @@ impl Remote {
     async fn send(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<reqwest::Response, Error> {
         check_url(url, &self.guard).map_err(|problem| Error::Forbidden { url: shown(url), problem })?;
         let request = self.poster.post(url.clone()).headers(headers).body(body);
-        request.send().await.map_err(|error| failure(url, &error))
+        request.send().await.map_err(|error| failure(url, error))
     }
 
     async fn get(&self, url: &Url, method: reqwest::Method, headers: HeaderMap) -> Result<reqwest::Response, Error> {
         check_url(url, &self.guard).map_err(|problem| Error::Forbidden { url: shown(url), problem })?;
-        self.client.request(method, url.clone()).headers(headers).send().await.map_err(|error| failure(url, &error))
+        self.client.request(method, url.clone()).headers(headers).send().await.map_err(|error| failure(url, error))
     }
 }
 
@@ -282,8 +282,10 @@ fn late(url: &Url) -> Error {
     Error::Upstream { place: shown(url), problem: "no answer in time".to_owned(), timed_out: true }
 }
 
-fn failure(url: &Url, error: &reqwest::Error) -> Error {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
+fn failure(url: &Url, error: reqwest::Error) -> Error {
+    // Its text would have the URL with its query, which may hold tokens.
+    let error = error.without_url();
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(error) = cause {
         let text = error.to_string();
         if text == CLOSED_ADDRESS {
@@ -373,6 +375,12 @@ fn cut(stream: ByteStream, range: Range<u64>) -> ByteStream {
         std::future::ready(Some(piece))
     });
     Box::pin(pieces.filter(|piece| std::future::ready(!matches!(piece, Ok(bytes) if bytes.is_empty()))))
+}
+
+/// A text that should be a URL as it may be shown.
+pub(crate) fn without_query(text: &str) -> String {
+    let bare = || text.split(['?', '#']).next().unwrap_or_default().rsplit('@').next().unwrap_or_default().to_owned();
+    Url::parse(text).map_or_else(|_| bare(), |url| shown(&url))
 }
 
 /// A URL as it may be shown: without credentials, query and fragment.

@@ -57,6 +57,7 @@ pub struct Workers {
     /// In units of [`MEMORY_UNIT_BYTES`].
     memory: Arc<Semaphore>,
     memory_bytes: u64,
+    count: usize,
     threads: mpsc::Sender<Work>,
 }
 
@@ -91,6 +92,7 @@ impl Workers {
             jobs: semaphore((count / 2).max(1)),
             memory: semaphore(units(settings.memory_bytes) as usize),
             memory_bytes: settings.memory_bytes,
+            count,
             threads,
         }
     }
@@ -132,6 +134,12 @@ impl Workers {
         Ok(Permit { _held: Self::wait(&self.jobs).await?, _memory: None })
     }
 
+    /// Callers that wait, busy threads, and all threads.
+    pub fn load(&self) -> (usize, usize, usize) {
+        let busy = self.count.saturating_sub(self.permits.available_permits());
+        (self.waiting(), busy, self.count)
+    }
+
     async fn wait(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(semaphore).acquire_owned().await.map_err(|_| Error::Busy)
     }
@@ -149,7 +157,10 @@ impl Workers {
         let cancel = Cancel::default();
         let _stop = CancelOnDrop(cancel.clone());
         let (answer, result) = oneshot::channel();
+        // What is said on the thread names the request that it is done for.
+        let span = tracing::Span::current();
         let work = move || {
+            let _entered = span.enter();
             let done = catch_unwind(AssertUnwindSafe(|| work(&cancel)));
             drop(permit);
             let done = done.map_err(|_| {

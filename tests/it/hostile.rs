@@ -201,7 +201,8 @@ async fn slow_work_ends_at_its_deadline() {
 #[tokio::test]
 async fn a_full_queue_refuses_and_serves_on() {
     let card = cards::jpeg(&cards::quadrants(3000, 2000), 80);
-    let config = "[buckets.default]\nurl = \"{folder}\"\ndomains = [\"*\"]\n[limits]\nqueue = 1\nworkers = 1\n";
+    let config =
+        "[buckets.default]\nurl = \"{folder}\"\ndomains = [\"*\"]\n[limits]\nqueue = 1\nworkers = 1\ntime = \"120s\"\n";
     let server = Server::configured(config, "", &[("big.jpg", &card)]).await;
     let ask = |n: usize| server.get(Box::leak(format!("/big.jpg?imageMogr2/blur/20x{}", n + 1).into_boxed_str()));
     let answers = futures::future::join_all((0..8).map(ask)).await;
@@ -211,4 +212,30 @@ async fn a_full_queue_refuses_and_serves_on() {
     let refused = answers.iter().find(|answer| answer.status == 503).unwrap();
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(server.get("/big.jpg?imageView2/2/w/100").await.status, 200);
+}
+
+#[tokio::test]
+async fn pipelines_name_few_pictures() {
+    let server = Server::over(&[("card.png", &cards::png(cards::quadrants(100, 100)))]).await;
+    let mark = |marks: usize| format!("watermark/3/{}", vec!["image/Y2FyZC5wbmc="; marks].join("/"));
+    let pipeline = |fops: usize, marks| vec![mark(marks); fops].join("|");
+    assert_eq!(server.get(&format!("/card.png?{}", pipeline(4, 8))).await.summary(), "png 100x100");
+    let answer = server.get(&format!("/card.png?{}", pipeline(3, 11))).await;
+    assert_eq!(answer.summary(), "400 the watermarks of a pipeline name at most 32 pictures; these name 33");
+}
+
+#[tokio::test]
+async fn results_have_a_size() {
+    let noise = image::RgbImage::from_fn(256, 256, |x, y| {
+        let n = x.wrapping_mul(0x9e37_79b9) ^ y.wrapping_mul(0x85eb_ca6b);
+        image::Rgb([n as u8, (n >> 8) as u8, (n >> 16) as u8].map(|byte| byte.wrapping_mul(97)))
+    });
+    let moving = cards::animation(100, 100, 10, OutputFormat::Gif);
+    let config = "[buckets.default]\nurl = \"{folder}\"\ndomains = [\"*\"]\n[limits]\noutput_bytes = \"10KiB\"\nanimation_pixels = 200000\n";
+    let server = Server::configured(config, "", &[("noise.png", &cards::png(noise)), ("moving.gif", &moving)]).await;
+    let answer = server.get("/noise.png?imageMogr2/blur/1x1/format/png").await;
+    assert!(answer.status == 400 && answer.error().starts_with("result bytes: "), "{}", answer.text());
+    assert_eq!(server.get("/noise.png?imageView2/2/w/20").await.status, 200);
+    let answer = server.get("/moving.gif?imageMogr2/thumbnail/300x300").await;
+    assert_eq!(answer.summary(), "400 result pixels of all frames: 900000, over the limit of 200000");
 }

@@ -1,6 +1,7 @@
 //! The server as its users see it: every test starts a real one on a free port and talks HTTP to it, or runs the
 //! `mogr` command. By behaviour, one module each.
 
+mod addresses;
 mod cache_origin;
 #[cfg(feature = "sqlite")]
 mod cache_purge;
@@ -21,19 +22,23 @@ mod fop_metadata;
 mod fop_watermark;
 mod golden;
 mod hostile;
+mod hostile_files;
 #[cfg(feature = "sqlite")]
 mod jobs_model;
 mod jobs_pfop;
 mod jobs_queue;
-// Its predictions are those for the codecs in C.
+mod logs;
 mod media;
+// Its predictions are those for the codecs in C.
 #[cfg(all(target_os = "linux", target_env = "gnu", feature = "native"))]
 mod memory;
+mod metrics;
 mod mutations;
 #[cfg(feature = "avif")]
 mod negotiation;
 mod overload;
 mod photos;
+mod process;
 mod profiles;
 mod properties;
 mod reference;
@@ -41,9 +46,13 @@ mod resources;
 mod saveas;
 mod server;
 mod shared_decode;
+mod signed_urls;
 mod slow_clients;
 mod sources;
 mod styles;
+#[cfg(target_os = "linux")]
+mod systemd;
+mod tls;
 mod turns;
 mod upload;
 mod upload_callbacks;
