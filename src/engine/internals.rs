@@ -7,7 +7,7 @@ use super::limits::Cancel;
 use super::op::resize::resize_rows;
 use crate::geometry::Size;
 
-pub use super::decode::reduced::difference::check as check_reduced;
+pub use super::decode::reduced::difference::{check as check_reduced, check_together};
 pub use super::decode::reduced::kernels::{decode_planes, inverse_dct};
 
 /// Scales `frame` row by row, whatever the light: [`resize`](super::op::resize::resize) leaves stored numbers to a library.
