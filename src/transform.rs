@@ -35,7 +35,7 @@ use fetches::Fetches;
 use upgrade::Upgrades;
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
-const ENGINE_REVISION: &str = "4";
+const ENGINE_REVISION: &str = "5";
 
 /// Results whose searched quality is remembered: some 100 bytes each.
 const REMEMBERED_QUALITIES: u64 = 100_000;

@@ -9,7 +9,6 @@
 
 use super::encode::{self, score};
 use super::image::{ColorModel, Depth, Format, Header, Sampling};
-use super::light::Light;
 use super::op::{resample, resize, resize_deep};
 use super::program::{Answer, Cost, ImageOutput, Program, Step};
 use crate::geometry::Size;
@@ -24,6 +23,9 @@ const PROFILE_BYTES: u64 = 3 << 20;
 /// Tables of the lossless coder that WebP uses for alpha, and for what moves.
 const WEBP_ALPHA_BYTES: u64 = 800 << 10;
 const WEBP_ANIMATION_BYTES: u64 = 1600 << 10;
+
+/// What the PNG decoder holds of rows and of packed data.
+const PNG_DECODER_BYTES: u64 = 256 << 10;
 
 /// Tables of the palette search.
 const GIF_BYTES: u64 = 640 << 10;
@@ -44,11 +46,11 @@ pub(super) fn cost(program: &Program, pictures: &[Header]) -> Cost {
             pixels: program.source.size.area() + program.size.area(),
         };
     }
-    let mut tally = Tally { light: program.light, marks: 0, peak: 0, pixels: 0 };
+    let mut tally = Tally { marks: 0, peak: 0, pixels: 0 };
     tally.prepare(program, pictures);
     let picture = tally.load(program);
-    let done = program.planes.map_or(0, |start| start.steps);
-    let finished = program.steps[done..].iter().fold(picture, |picture, step| tally.step(step, picture));
+    let finished =
+        program.steps[program.steps_while_loading()..].iter().fold(picture, |picture, step| tally.step(step, picture));
     if let Answer::Image(output) | Answer::Info(Some(output)) = &program.answer {
         tally.at_once(finished.bytes() + encoder_bytes(program, output, finished));
     }
@@ -100,7 +102,6 @@ impl Picture {
 
 /// Counts while a program goes on.
 struct Tally {
-    light: Light,
     /// Marks that wait to be painted.
     marks: u64,
     peak: u64,
@@ -136,6 +137,14 @@ impl Tally {
     }
 
     fn load(&mut self, program: &Program) -> Picture {
+        if let Some(size) = program.scaled_rows {
+            let source = &program.source;
+            let picture = Picture::interleaved(size, channels(source), Depth::Eight);
+            self.pixels += source.size.area() + size.area();
+            let scratch = resample::scratch_bytes(source.size, size, channels(source));
+            self.at_once(picture.bytes() + scratch + PNG_DECODER_BYTES);
+            return picture;
+        }
         let Some(start) = &program.planes else {
             let size = program.decoded_size();
             self.pixels += size.area();
@@ -167,7 +176,7 @@ impl Tally {
         };
         let next = Picture::interleaved(step.result_size(picture.size), channels, picture.depth);
         let scratch = match step {
-            Step::Resize(size) => resize_bytes(picture, *size, self.light),
+            Step::Resize(size) => resize_bytes(picture, *size),
             _ => 0,
         };
         self.pixels += picture.size.area() + next.size.area();
@@ -177,25 +186,20 @@ impl Tally {
 }
 
 /// Scratch of a resize beside source and result.
-fn resize_bytes(picture: Picture, target: Size, light: Light) -> u64 {
+fn resize_bytes(picture: Picture, target: Size) -> u64 {
     if picture.depth == Depth::Sixteen {
         return resize_deep::scratch_bytes(picture.size, target, picture.channels());
     }
-    let has_alpha = picture.channels() == 4;
-    match light.for_resize(picture.size, target, has_alpha) {
-        Light::Gamma => resize::codes_scratch_bytes(picture.size, target, picture.channels()),
-        Light::Mixed | Light::Linear => resample::scratch_bytes(picture.size, target, picture.channels()),
+    if target.exceeds(picture.size) {
+        resize::codes_scratch_bytes(picture.size, target, picture.channels())
+    } else {
+        resample::scratch_bytes(picture.size, target, picture.channels())
     }
 }
 
 /// Channels of a source's frames.
-fn channels(header: &Header) -> u64 {
-    match header.color_model {
-        _ if header.has_alpha => 4,
-        ColorModel::Gray => 1,
-        _ if matches!(header.format, Format::Gif) || header.is_animated() => 4,
-        _ => 3,
-    }
+const fn channels(header: &Header) -> u64 {
+    header.layout().channels() as u64
 }
 
 /// What decoding takes at its peak, the frame included.

@@ -377,14 +377,25 @@ pub struct Header {
     pub jpeg_quality: Option<u8>,
     /// How its planes are sampled; JPEG only, where the reduced decoder reads it.
     pub sampling: Option<Sampling>,
-    /// Whether the file has a colour profile; known of JPEG only, else `true`.
+    /// Whether the file has a colour profile; known of JPEG and PNG only, else `true`.
     pub may_have_profile: bool,
+    /// Whether rows can be had one by one from the top, so that they are scaled while they are decoded; PNG only.
+    pub by_rows: bool,
 }
 
 impl Header {
     /// Size after the EXIF orientation, if any, was applied.
     pub fn display_size(&self) -> Size {
         self.orientation.map_or(self.size, |orientation| orientation.display_size(self.size))
+    }
+
+    /// Layout that its frames are decoded to.
+    pub const fn layout(&self) -> Layout {
+        match self.color_model {
+            _ if self.has_alpha || self.is_animated() || matches!(self.format, Format::Gif) => Layout::Rgba,
+            ColorModel::Gray => Layout::Gray,
+            _ => Layout::Rgb,
+        }
     }
 
     /// Whether the file has more than one frame.

@@ -101,16 +101,7 @@ impl Curve {
         Self::Bent(tables)
     }
 
-    /// A sample as a number from 0 to 1.
-    #[inline(always)]
-    pub(in crate::engine) fn decode(&self, sample: u8) -> f32 {
-        match self {
-            Self::Straight => f32::from(sample) * (1.0 / 255.0),
-            Self::Bent(tables) => tables.decoded[usize::from(sample)],
-        }
-    }
-
-    /// Samples as numbers, as many as there are of both.
+    /// Samples as numbers from 0 to 1, as many as there are of both.
     #[inline(always)]
     pub(in crate::engine) fn decode_all(&self, samples: &[u8], numbers: &mut [f32]) {
         let pairs = numbers.iter_mut().zip(samples);
@@ -150,7 +141,9 @@ mod tests {
         for light in [Light::Gamma, Light::Mixed, Light::Linear] {
             let curve = light.curve();
             for sample in 0..=255 {
-                assert_eq!(curve.encode_all([curve.decode(sample)]), [sample], "{light:?}");
+                let mut number = [0.0];
+                curve.decode_all(&[sample], &mut number);
+                assert_eq!(curve.encode_all(number), [sample], "{light:?}");
             }
             assert_eq!(curve.encode_all([-0.5, 1.5]), [0, 255]);
         }

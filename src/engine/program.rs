@@ -22,6 +22,9 @@ pub struct Program {
     /// How a still JPEG is loaded with its first steps done, as planes; where that fails, or for other sources, the whole
     /// picture is decoded and all steps are done one by one.
     pub planes: Option<PlanarStart>,
+    /// The size that the first step scales the source to while it is decoded, row by row; where that fails, the whole picture
+    /// is decoded first.
+    pub scaled_rows: Option<Size>,
     /// How a JPEG becomes the result without loss: nothing is asked for but turns and cuts of whole units of coefficients, at a
     /// quality that the source does not exceed. Where that fails, the picture is decoded and encoded.
     pub lossless: Option<Turn>,
@@ -261,6 +264,15 @@ impl Program {
     pub fn decoded_size(&self) -> Size {
         let part = self.planes.map_or(self.source.size, |start| start.load.view.part.size);
         decode::scaled_size(self.source.format, part, self.scale_eighths())
+    }
+
+    /// How many steps are done when the source is loaded.
+    pub const fn steps_while_loading(&self) -> usize {
+        match (&self.planes, self.scaled_rows) {
+            (Some(start), _) => start.steps,
+            (None, Some(_)) => 1,
+            (None, None) => 0,
+        }
     }
 
     /// Number of frames that are worked on.

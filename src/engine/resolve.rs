@@ -374,10 +374,17 @@ impl<'a> Resolver<'a> {
             Answer::Image(output) | Answer::Info(Some(output)) => self.lossless(output),
             _ => None,
         };
+        let scaled_rows = match &answer {
+            _ if depth == Depth::Sixteen => None,
+            Answer::Image(output) | Answer::Info(Some(output)) => self.scaled_rows(Some(output)),
+            Answer::Average => self.scaled_rows(None),
+            Answer::Info(None) | Answer::Exif => None,
+        };
         let size = self.size;
         let mut program = Program {
             source: self.header.clone(),
             planes,
+            scaled_rows,
             lossless,
             eighths,
             light: self.rendering.light,
@@ -429,6 +436,18 @@ impl<'a> Resolver<'a> {
             if steps == self.steps.len() { output.and_then(|output| self.coarseness(output)) } else { None };
         let load = planes::Load::plan(sampling, view, coarseness.unwrap_or(1), self.rendering)?;
         Some(PlanarStart { load, steps, is_all: coarseness.is_some() })
+    }
+
+    /// The size of the first step, where that makes the picture smaller, its rows come one by one, and their numbers are those
+    /// that it scales.
+    fn scaled_rows(&self, output: Option<&ImageOutput>) -> Option<Size> {
+        let keeps_colors = output.map_or(!self.header.may_have_profile, |output| self.keeps_colors(output));
+        match self.steps.first() {
+            Some(Step::Resize(size)) if self.header.by_rows && keeps_colors && !size.exceeds(self.header.size) => {
+                Some(*size)
+            }
+            _ => None,
+        }
     }
 
     /// How many times coarser than luma the output's chroma is, where planes can be encoded as they are.

@@ -212,10 +212,28 @@ impl Job<'_> {
         settings: &encode::Settings,
         encode: impl Fn(&encode::Settings) -> Result<Vec<u8>, Error>,
     ) -> Result<Vec<u8>, Error> {
-        let Some(slim) = output.slim else { return encode(settings) };
+        let encode = &encode;
+        Ok(self.slimmer(output, settings, encode, || Ok(Found { file: encode(settings)?, quality: None }))?.file)
+    }
+
+    /// What `asked` makes, or, by `imageslim`, what has fewer bytes: never more than there were.
+    fn slimmer(
+        &self,
+        output: &ImageOutput,
+        settings: &encode::Settings,
+        encode: impl Fn(&encode::Settings) -> Result<Vec<u8>, Error>,
+        asked: impl FnOnce() -> Result<Found, Error>,
+    ) -> Result<Found, Error> {
+        let Some(slim) = output.slim else { return asked() };
         let slimmed = encode(&slim_settings(settings, slim, self.program.source.jpeg_quality))?;
-        let before = if slim.of_source { self.source.to_vec() } else { encode(settings)? };
-        Ok(if slimmed.len() < before.len() { slimmed } else { before })
+        let mut found = match slim.of_source {
+            true => Found { file: self.source.to_vec(), quality: None },
+            false => asked()?,
+        };
+        if slimmed.len() < found.file.len() {
+            found.file = slimmed;
+        }
+        Ok(found)
     }
 
     /// The result without loss, where that is possible.
@@ -242,14 +260,20 @@ impl Job<'_> {
     /// The decoded first frame after all steps, for a result with these settings or, without, in sRGB.
     fn still(&mut self, painter: &Painter, settings: Option<&encode::Settings>) -> Result<Frame, Error> {
         (self.stage)(Stage::Decode);
-        let (frame, done) = self.loaded()?;
+        let (frame, done) = self.loaded(settings)?;
         (self.stage)(Stage::Ops);
         painter.paint(self.in_result_space(frame, settings)?, done, self.cancel)
     }
 
     /// The first frame, and how many steps were done while it was decoded.
-    fn loaded(&self) -> Result<(Frame, usize), Error> {
-        let Program { source, planes, light, eighths, .. } = self.program;
+    fn loaded(&self, settings: Option<&encode::Settings>) -> Result<(Frame, usize), Error> {
+        let Program { source, planes, scaled_rows, light, eighths, .. } = self.program;
+        if let Some(size) = *scaled_rows
+            && self.used_up_profile(source.layout(), settings).is_none()
+            && let Some(frame) = decode::still_scaled(self.source, source, size, *light, self.limits, self.cancel)?
+        {
+            return Ok((frame, self.program.steps_while_loading()));
+        }
         if let Some(start) = planes.filter(|start| !start.is_all)
             && let Some(planes) = start.load.run(self.source, *light, self.cancel)?
         {
@@ -296,10 +320,8 @@ impl Job<'_> {
             OutputFormat::Jpeg | OutputFormat::Bmp => canvas::flatten(frame, output.background),
             _ => frame,
         };
-        let mut found = match output.slim {
-            Some(slim) => self.slimmed(&frame, output, settings, slim)?,
-            None => self.asked(&frame, output, settings)?,
-        };
+        let encode = |settings: &encode::Settings| encode::still(&frame, settings);
+        let mut found = self.slimmer(output, settings, encode, || self.asked(&frame, output, settings))?;
         if let Some(SizeLimit { bound, or_source: false }) = output.size_limit
             && output.format == OutputFormat::Jpeg
             && found.file.len() as u64 > self.bytes(bound)
@@ -317,26 +339,6 @@ impl Job<'_> {
         };
         let goal = Goal { score, background: output.background, known_quality: output.known_quality };
         search::smallest_at_score(frame, settings, &goal, self.cancel)
-    }
-
-    /// `imageslim`: never more bytes than there were.
-    fn slimmed(
-        &self,
-        frame: &Frame,
-        output: &ImageOutput,
-        settings: &encode::Settings,
-        slim: Slim,
-    ) -> Result<Found, Error> {
-        let slimmed = encode::still(frame, &slim_settings(settings, slim, self.program.source.jpeg_quality))?;
-        let mut found = if slim.of_source {
-            Found { file: self.source.to_vec(), quality: None }
-        } else {
-            self.asked(frame, output, settings)?
-        };
-        if slimmed.len() < found.file.len() {
-            found.file = slimmed;
-        }
-        Ok(found)
     }
 
     /// `size-limit/…!`: over the bound, the source is the answer.

@@ -91,6 +91,8 @@ fn result(program: &Program) -> Value {
             "format": crate::engine::run::format_of(output.format).name(),
             "size": size(program.size),
             "quality": quality(output.quality),
+            "depth": 8 * program.depth.bytes(),
+            "lossless": program.lossless.is_some(),
             "animated": program.animated,
         })
     };

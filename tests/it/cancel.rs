@@ -47,3 +47,22 @@ fn decoding_stops_within_a_picture() {
         assert_eq!(stages, [Stage::Decode], "{fops}");
     }
 }
+
+/// The flag is set when encoding begins: what looks at it between rows or parts ends there.
+#[test]
+fn encoding_stops_within_a_picture() {
+    let source = Bytes::from(cards::png(cards::quadrants(300, 200)));
+    let header = decode::probe(&source).unwrap();
+    for fops in ["imageMogr2/format/png", "imageMogr2/format/png/colors/16", "imageMogr2/format/gif"] {
+        let limits = Limits::default();
+        let plan = Plan::parse(fops).unwrap();
+        let program = resolve::resolve(&plan, &header, &[], &limits, Rendering::default()).unwrap();
+        let cancel = Cancel::default();
+        let outcome = run::run(&program, &source, &[], &limits, &cancel, &mut |stage| {
+            if stage == Stage::Encode {
+                cancel.cancel();
+            }
+        });
+        assert_eq!(outcome, Err(Error::Cancelled), "{fops}");
+    }
+}

@@ -18,6 +18,23 @@ async fn the_api_explains_a_url() {
 }
 
 #[tokio::test]
+async fn depth_and_loss_are_told() {
+    let deep = image::DynamicImage::ImageRgb16(image::ImageBuffer::from_pixel(64, 48, image::Rgb([4_660_u16; 3])));
+    let photo = cards::jpeg(&cards::quadrants(64, 48), 85);
+    let server = Server::over(&[("deep.png", &cards::png(deep)), ("photo.jpg", &photo)]).await;
+    for (url, depth, lossless) in [
+        ("/deep.png?imageView2/2/w/20", 16, false),
+        ("/deep.png?imageView2/2/w/20/format/jpg", 8, false),
+        ("/photo.jpg?imageMogr2/rotate/90/quality/100", 8, true),
+        ("/photo.jpg?imageMogr2/rotate/90/thumbnail/20x/quality/100", 8, false),
+    ] {
+        let explained = server.api(&format!("{url}|explain")).await.json();
+        assert_eq!(explained["result"]["depth"], depth, "{url}");
+        assert_eq!(explained["result"]["lossless"], lossless, "{url}");
+    }
+}
+
+#[tokio::test]
 async fn health() {
     let server = Server::over(&[]).await;
     assert_eq!(server.api("/healthz").await.text(), "ok\n");

@@ -117,6 +117,7 @@ impl<'a> Decoder<'a> {
             jpeg_quality: None,
             sampling: None,
             may_have_profile: true,
+            by_rows: false,
         }
     }
 

@@ -43,6 +43,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         jpeg_quality: None,
         sampling: None,
         may_have_profile: true,
+        by_rows: false,
     })
 }
 

@@ -39,6 +39,7 @@ pub(super) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         jpeg_quality: jpeg_quality::estimate(&markers.tables),
         sampling: if in_planes { reduced::sampling(bytes) } else { None },
         may_have_profile: markers.has_icc(),
+        by_rows: false,
     })
 }
 

@@ -39,6 +39,8 @@ mod avif_tests;
 mod deep_tests;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod png_tests;
 #[cfg(all(test, feature = "native"))]
 mod pure_tests;
 #[cfg(test)]
@@ -49,6 +51,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::image::{Deep, Format, Frame, Header};
+use super::light::Light;
 use super::limits::{Cancel, Limits};
 use crate::geometry::Size;
 
@@ -101,6 +104,29 @@ pub fn still(bytes: &[u8], header: &Header, eighths: u8, limits: &Limits, cancel
         Format::Avif => avif::still(bytes, limits),
     };
     // Whatever a decoder says that was stopped, this is why.
+    cancel.check()?;
+    frame
+}
+
+/// [`still`] of a file whose header says [`by_rows`](Header::by_rows), scaled to `size`, which is nowhere larger, while it is
+/// decoded: what [`resize`](super::op::resize::resize) makes of it, in the memory of some rows. `Ok(None)` for other files.
+///
+/// # Errors
+/// As [`still`].
+pub fn still_scaled(
+    bytes: &[u8],
+    header: &Header,
+    size: Size,
+    light: Light,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<Option<Frame>, Error> {
+    if header.format != Format::Png || size.exceeds(header.size) {
+        return Ok(None);
+    }
+    limits.check_source(header.size)?;
+    cancel.check()?;
+    let frame = png::still_scaled(bytes, size, light, limits, cancel);
     cancel.check()?;
     frame
 }

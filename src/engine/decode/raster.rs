@@ -40,6 +40,7 @@ pub(super) fn probe(bytes: &[u8], format: Format) -> Result<Header, Error> {
         jpeg_quality: None,
         sampling: None,
         may_have_profile: true,
+        by_rows: false,
     })
 }
 

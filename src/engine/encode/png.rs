@@ -1,6 +1,7 @@
 //! PNG, by the `png` crate: full colour, or a palette where one was asked for.
 
 use std::borrow::Cow;
+use std::io::Write;
 
 use ::png::{BitDepth, ColorType, Compression, Encoder, Filter, Info, PixelDimensions, Unit};
 
@@ -10,6 +11,9 @@ use crate::engine::Error;
 use crate::engine::image::{Deep, Frame, Layout};
 use crate::geometry::Size;
 use crate::plan::output::OutputFormat;
+
+/// Packed data in a chunk of the file.
+const CHUNK_BYTES: usize = 64 << 10;
 
 pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
     if let Some(colors) = settings.colors {
@@ -69,19 +73,42 @@ fn info<'a>(size: Size, layout: Layout, settings: &'a Settings) -> Info<'a> {
 }
 
 fn write(info: Info<'_>, data: &[u8], filter: Filter, settings: &Settings) -> Result<Vec<u8>, Error> {
-    let failed = |error: ::png::EncodingError| unencodable(OutputFormat::Png, error);
-    let indexed = info.color_type == ColorType::Indexed;
-    let mut file = Vec::new();
-    let mut encoder = Encoder::with_info(&mut file, info).map_err(failed)?;
-    encoder.set_compression(match (settings.effort, indexed) {
+    let compression = match (settings.effort, info.color_type) {
         (Effort::Small, _) => Compression::High,
         // The fast compressor knows literals and runs of zeros only: far too little for indices.
-        (Effort::Fast, true) => Compression::Balanced,
-        (Effort::Fast, false) => Compression::Fast,
-    });
+        (Effort::Fast, ColorType::Indexed) => Compression::Balanced,
+        (Effort::Fast, _) => Compression::Fast,
+    };
+    let file = write_rows(info.clone(), data, filter, compression, settings)?;
+    if !matches!(compression, Compression::Fast) || file.len() <= data.len() {
+        return Ok(file);
+    }
+    // Nor does it know when to give up: noise becomes larger than it is.
+    let plain = write_rows(info, data, Filter::NoFilter, Compression::NoCompression, settings)?;
+    Ok(if plain.len() < file.len() { plain } else { file })
+}
+
+/// Row by row, with a look at the flag before each.
+fn write_rows(
+    info: Info<'_>,
+    data: &[u8],
+    filter: Filter,
+    compression: Compression,
+    settings: &Settings,
+) -> Result<Vec<u8>, Error> {
+    let failed = |error: ::png::EncodingError| unencodable(OutputFormat::Png, error);
+    let row_bytes = info.raw_row_length() - 1;
+    let mut file = Vec::new();
+    let mut encoder = Encoder::with_info(&mut file, info).map_err(failed)?;
+    encoder.set_compression(compression);
     encoder.set_filter(filter);
     let mut writer = encoder.write_header().map_err(failed)?;
-    writer.write_image_data(data).map_err(failed)?;
+    let mut rows = writer.stream_writer_with_size(CHUNK_BYTES).map_err(failed)?;
+    for row in data.chunks_exact(row_bytes) {
+        settings.cancel.check()?;
+        rows.write_all(row).map_err(|error| unencodable(OutputFormat::Png, error))?;
+    }
+    rows.finish().map_err(failed)?;
     writer.finish().map_err(failed)?;
     Ok(file)
 }

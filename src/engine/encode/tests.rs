@@ -42,7 +42,8 @@ fn encoders_stop_on_their_way() {
         (webp.clone(), 10),
         (Settings { effort: Effort::Small, ..webp.clone() }, 10),
         (Settings { lossless: true, ..webp }, 3),
-        (palette, 3),
+        (palette, 300),
+        (settings(OutputFormat::Png), 300),
         (settings(OutputFormat::Gif), 3),
     ] {
         let looks = looks_of(|cancel| still(&frame, &Settings { cancel: cancel.clone(), ..settings.clone() }));

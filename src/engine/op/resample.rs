@@ -314,12 +314,10 @@ impl Resampler {
         match self.samples {
             Samples::One | Samples::Three => curve.decode_all(row, numbers),
             Samples::Four => {
+                curve.decode_all(row, numbers);
                 for (numbers, pixel) in numbers.as_chunks_mut::<4>().0.iter_mut().zip(row.as_chunks::<4>().0) {
-                    let alpha = f32::from(pixel[3]) / 255.0;
-                    for at in 0..3 {
-                        numbers[at] = curve.decode(pixel[at]) * alpha;
-                    }
-                    numbers[3] = alpha;
+                    let alpha = f32::from(pixel[3]) * (1.0 / 255.0);
+                    *numbers = [numbers[0] * alpha, numbers[1] * alpha, numbers[2] * alpha, alpha];
                 }
             }
         }

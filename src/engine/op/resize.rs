@@ -1,5 +1,7 @@
 //! Scaling to an exact size.
 
+use std::ops::Range;
+
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
@@ -19,10 +21,13 @@ use crate::geometry::Size;
 /// # Errors
 /// [`Error::Cancelled`].
 pub fn resize(frame: Frame, size: Size, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
-    match light.for_resize(frame.size(), size, frame.layout() == Layout::Rgba) {
-        _ if frame.size() == size => Ok(frame),
-        Light::Gamma => Ok(resize_codes(&frame, size)),
-        Light::Mixed | Light::Linear => resize_rows(&frame, size, light, cancel),
+    if frame.size() == size {
+        Ok(frame)
+    } else if size.exceeds(frame.size()) {
+        Ok(resize_codes(&frame, size))
+    } else {
+        let light = light.for_resize(frame.size(), size, frame.layout() == Layout::Rgba);
+        resize_rows(&frame, size, light, cancel)
     }
 }
 
@@ -31,27 +36,63 @@ pub fn resize(frame: Frame, size: Size, light: Light, cancel: &Cancel) -> Result
 /// # Errors
 /// [`Error::Cancelled`].
 pub(in crate::engine) fn resize_rows(frame: &Frame, size: Size, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
-    let samples = match frame.layout() {
-        Layout::Gray => Samples::One,
-        Layout::Rgb => Samples::Three,
-        Layout::Rgba => Samples::Four,
-    };
-    let axis = |from: u32, to: u32| Axis::new(0..from as usize, (0.0, f64::from(from)), to);
-    let columns = axis(frame.size().width, size.width);
-    let rows = axis(frame.size().height, size.height);
-    let mut resampler = Resampler::new(columns, rows, samples, light.curve());
-    let needed = resampler.columns_needed();
-    let part = needed.start * samples.count()..needed.end * samples.count();
-    for (index, row) in frame.pixels().chunks_exact(frame.stride()).enumerate() {
-        if resampler.next_row() == Some(index) {
-            cancel.check()?;
-            resampler.push(&row[part.clone()]);
-        }
+    let mut scaler = Scaler::in_numbers_of(light, frame.size(), frame.layout(), size);
+    for row in frame.pixels().chunks_exact(frame.stride()) {
+        cancel.check()?;
+        scaler.push(row);
     }
-    Ok(Frame::new(size, frame.layout(), resampler.finish()).expect("the axes have this size"))
+    Ok(scaler.finish())
 }
 
-/// The stored numbers as they are, by the library.
+/// A picture that is scaled while its rows come, to what [`resize`] makes of the whole where it becomes smaller.
+pub(in crate::engine) struct Scaler {
+    resampler: Resampler,
+    /// Samples of a row that are needed.
+    part: Range<usize>,
+    /// Row that comes next.
+    row: usize,
+    size: Size,
+    layout: Layout,
+}
+
+impl Scaler {
+    /// For rows of a picture of size `from`, to be made smaller.
+    pub(in crate::engine) fn new(from: Size, layout: Layout, size: Size, light: Light) -> Self {
+        Self::in_numbers_of(light.for_resize(from, size, layout == Layout::Rgba), from, layout, size)
+    }
+
+    fn in_numbers_of(light: Light, from: Size, layout: Layout, size: Size) -> Self {
+        let samples = match layout {
+            Layout::Gray => Samples::One,
+            Layout::Rgb => Samples::Three,
+            Layout::Rgba => Samples::Four,
+        };
+        let axis = |from: u32, to: u32| Axis::new(0..from as usize, (0.0, f64::from(from)), to);
+        let (columns, rows) = (axis(from.width, size.width), axis(from.height, size.height));
+        let resampler = Resampler::new(columns, rows, samples, light.curve());
+        let needed = resampler.columns_needed();
+        let part = needed.start * samples.count()..needed.end * samples.count();
+        Self { resampler, part, row: 0, size, layout }
+    }
+
+    /// Takes the next row.
+    ///
+    /// # Panics
+    /// Where it is shorter than the picture is wide.
+    pub(in crate::engine) fn push(&mut self, row: &[u8]) {
+        if self.resampler.next_row() == Some(self.row) {
+            self.resampler.push(&row[self.part.clone()]);
+        }
+        self.row += 1;
+    }
+
+    /// The scaled picture, once all rows came.
+    pub(in crate::engine) fn finish(self) -> Frame {
+        Frame::new(self.size, self.layout, self.resampler.finish()).expect("the axes have this size")
+    }
+}
+
+/// What becomes wider or higher, in its stored numbers, by the library.
 fn resize_codes(frame: &Frame, size: Size) -> Frame {
     if narrows_first(frame.size(), size) {
         convolve(&convolve(frame, Size::new(size.width, frame.size().height)), size)

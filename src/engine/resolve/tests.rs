@@ -17,6 +17,7 @@ fn photo(size: Size, orientation: Option<Orientation>) -> Header {
         jpeg_quality: Some(95),
         sampling: None,
         may_have_profile: false,
+        by_rows: false,
     }
 }
 
