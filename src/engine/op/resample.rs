@@ -19,6 +19,12 @@ const BATCH: usize = 8;
 /// Rows that are added to the sums at once: each sum is loaded and stored once for all of them.
 const GROUP: usize = 4;
 
+/// Samples of a row that are weighed by their alpha at once.
+const PIECE: usize = 128;
+
+/// Numbers of a row that are added at once: those of a group stay in the nearest cache.
+const BLOCK: usize = 1024;
+
 /// Which samples along one axis make up each scaled sample, and with which weights.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::engine) struct Axis {
@@ -113,7 +119,9 @@ pub(in crate::engine) fn scratch_bytes(source: Size, target: Size, channels: u64
     // A group of rows as numbers, unfinished sums, and a batch that is turned.
     let lines = GROUP as f64 + overlap + 2.0 * BATCH as f64;
     let numbers = f64::from(source.width) * channels as f64 * lines + weights;
-    (numbers * size_of::<f32>() as f64) as u64
+    // The batch when it is scaled, as numbers and as codes.
+    let scaled = u64::from(target.width) * channels * (BATCH * (size_of::<f32>() + 1)) as u64;
+    (numbers * size_of::<f32>() as f64) as u64 + scaled
 }
 
 /// Whether scaled samples fall onto source samples one by one.
@@ -198,6 +206,9 @@ pub(in crate::engine) struct Resampler {
     slots: usize,
     /// Finished rows of a batch, turned: number by number, each of all rows.
     turned: Vec<[f32; BATCH]>,
+    /// The same of the scaled rows, as numbers and as codes.
+    filtered: Vec<[f32; BATCH]>,
+    codes: Vec<[u8; BATCH]>,
     /// Source row that comes next.
     next_row: usize,
     /// First scaled row that is not filtered along its length yet.
@@ -216,6 +227,8 @@ impl Resampler {
             sums: vec![0.0; width * slots],
             slots,
             turned: vec![[0.0; BATCH]; width],
+            filtered: vec![[0.0; BATCH]; columns.len() * samples.count()],
+            codes: vec![[0; BATCH]; columns.len() * samples.count()],
             next_row: rows.needed().start,
             next_scaled: 0,
             scaled: vec![0; columns.len() * rows.len() * samples.count()],
@@ -284,7 +297,17 @@ impl Resampler {
     /// Adds the pending rows to the sums of the scaled rows that they take part in.
     #[inline(always)]
     fn add_group(&mut self) {
+        for from in (0..self.width).step_by(BLOCK) {
+            self.add_block(from..(from + BLOCK).min(self.width));
+        }
+        self.pending = 0;
+    }
+
+    /// The same for some of the numbers in a row.
+    #[inline(always)]
+    fn add_block(&mut self, block: Range<usize>) {
         let start = self.next_row - self.pending;
+        let rows = std::array::from_fn(|place| &self.group[place * self.width..][block.clone()]);
         for scaled in self.next_scaled..self.rows.len() {
             let (first, taps) = self.rows.taps_of(scaled);
             if first >= self.next_row {
@@ -297,13 +320,12 @@ impl Resampler {
             let weight = |place: usize| (start + place).checked_sub(first).filter(|_| place < self.pending);
             let weights = std::array::from_fn(|place| weight(place).and_then(|tap| taps.get(tap)).map_or(0.0, |w| *w));
             let slot = scaled % self.slots * self.width;
-            let sums = &mut self.sums[slot..slot + self.width];
+            let sums = &mut self.sums[slot..][block.clone()];
             if first >= start {
                 sums.fill(0.0);
             }
-            add_rows(sums, &self.group, weights);
+            add_rows(sums, rows, weights);
         }
-        self.pending = 0;
     }
 
     #[inline(always)]
@@ -314,10 +336,9 @@ impl Resampler {
         match self.samples {
             Samples::One | Samples::Three => curve.decode_all(row, numbers),
             Samples::Four => {
-                curve.decode_all(row, numbers);
-                for (numbers, pixel) in numbers.as_chunks_mut::<4>().0.iter_mut().zip(row.as_chunks::<4>().0) {
-                    let alpha = f32::from(pixel[3]) * (1.0 / 255.0);
-                    *numbers = [numbers[0] * alpha, numbers[1] * alpha, numbers[2] * alpha, alpha];
+                for (numbers, row) in numbers.chunks_mut(PIECE).zip(row.chunks(PIECE)) {
+                    curve.decode_all(row, numbers);
+                    weigh_by_alpha(row, numbers);
                 }
             }
         }
@@ -349,26 +370,30 @@ impl Resampler {
         let offset = self.columns.needed().start;
         let stride = self.columns.len() * N;
         let top = self.next_scaled * stride;
-        let target = &mut self.scaled[top..top + lanes * stride];
-        for column in 0..self.columns.len() {
+        let pixels = self.turned.as_chunks::<N>().0;
+        for (column, sums) in self.filtered.as_chunks_mut::<N>().0.iter_mut().enumerate() {
             let (first, weights) = self.columns.taps_of(column);
-            let mut sums = weighted(&self.turned.as_chunks::<N>().0[first - offset..], weights);
+            weigh(&pixels[first - offset..], weights, sums);
             if N == 4 {
-                straighten(&mut sums);
+                straighten(sums);
             }
-            for (at, sums) in sums.iter().enumerate() {
-                let codes = if at == 3 { Curve::Straight.encode_all(*sums) } else { self.curve.encode_all(*sums) };
-                for (lane, code) in codes.into_iter().enumerate().take(lanes) {
-                    target[lane * stride + column * N + at] = code;
-                }
+        }
+        for (at, (codes, numbers)) in self.codes.iter_mut().zip(&self.filtered).enumerate() {
+            *codes = if at % N == 3 { Curve::Straight.encode_all(*numbers) } else { self.curve.encode_all(*numbers) };
+        }
+        for (lane, row) in self.scaled[top..top + lanes * stride].chunks_exact_mut(stride).enumerate() {
+            for (code, codes) in row.iter_mut().zip(&self.codes) {
+                *code = codes[lane];
             }
         }
     }
 }
 
 /// The sum of the first pixels, each times its weight. Two sums at once: an addition has to wait for the one before.
+///
+/// It goes to memory: the compiler keeps numbers side by side for which it finds a place there.
 #[inline(always)]
-fn weighted<const N: usize>(pixels: &[[[f32; BATCH]; N]], weights: &[f32]) -> [[f32; BATCH]; N] {
+fn weigh<const N: usize>(pixels: &[[[f32; BATCH]; N]], weights: &[f32], sum: &mut [[f32; BATCH]; N]) {
     let (mut sums, mut others) = ([[0.0_f32; BATCH]; N], [[0.0_f32; BATCH]; N]);
     let (pairs, last) = weights.as_chunks::<2>();
     for ([pixel, other], [weight, other_weight]) in pixels.as_chunks::<2>().0.iter().zip(pairs) {
@@ -383,9 +408,10 @@ fn weighted<const N: usize>(pixels: &[[[f32; BATCH]; N]], weights: &[f32]) -> [[
         }
     }
     for at in 0..N {
-        add(&mut sums[at], &others[at], 1.0);
+        for lane in 0..BATCH {
+            sum[at][lane] = sums[at][lane] + others[at][lane];
+        }
     }
-    sums
 }
 
 /// Turns rows of numbers into numbers of rows.
@@ -405,6 +431,22 @@ fn turn(turned: &mut [[f32; BATCH]], rows: [&[f32]; BATCH]) {
     }
 }
 
+/// Multiplies colour by alpha, which is a number as it is.
+#[inline(always)]
+fn weigh_by_alpha(row: &[u8], numbers: &mut [f32]) {
+    let mut weights = [1.0_f32; PIECE];
+    for (weights, pixel) in weights.as_chunks_mut::<4>().0.iter_mut().zip(row.as_chunks::<4>().0) {
+        let alpha = f32::from(pixel[3]) * (1.0 / 255.0);
+        *weights = [alpha; 4];
+    }
+    for (number, weight) in numbers.iter_mut().zip(&weights) {
+        *number *= weight;
+    }
+    for (number, weight) in numbers.as_chunks_mut::<4>().0.iter_mut().zip(weights.as_chunks::<4>().0) {
+        number[3] = weight[3];
+    }
+}
+
 /// Divides colour by alpha.
 #[inline(always)]
 fn straighten(sums: &mut [[f32; BATCH]]) {
@@ -418,9 +460,8 @@ fn straighten(sums: &mut [[f32; BATCH]]) {
 
 /// Adds the rows of a group, each times its weight.
 #[inline(always)]
-fn add_rows(sums: &mut [f32], group: &[f32], weights: [f32; GROUP]) {
-    let width = sums.len();
-    let [first, second, third, fourth] = std::array::from_fn(|place| &group[place * width..(place + 1) * width]);
+fn add_rows(sums: &mut [f32], rows: [&[f32]; GROUP], weights: [f32; GROUP]) {
+    let [first, second, third, fourth] = rows.map(|row| &row[..sums.len()]);
     let [w0, w1, w2, w3] = weights;
     for (at, sum) in sums.iter_mut().enumerate() {
         *sum = *sum + first[at] * w0 + second[at] * w1 + third[at] * w2 + fourth[at] * w3;
