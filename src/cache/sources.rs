@@ -20,6 +20,9 @@ use crate::store::{Bucket, Error, Meta, Watch};
 /// Bytes of what is known of objects: some 100,000 of them.
 const KNOWN_BYTES: u64 = 32 << 20;
 
+/// How long a bucket that failed is left alone where something stands in for its answer.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// What an entry weighs besides its texts.
 const ENTRY_BYTES: usize = 256;
 
@@ -54,17 +57,19 @@ struct Knowledge {
     asked: Instant,
     /// The last purge before that.
     generation: u64,
-    /// Whether the bucket failed when it was asked again.
-    is_failing: bool,
+    /// When the bucket failed to answer again.
+    failed: Option<Instant>,
 }
 
 impl Knowledge {
     fn age(&self, freshness: &Freshness, now: Instant) -> Age {
         let age = now.saturating_duration_since(self.asked);
+        let failed = self.failed.filter(|_| self.stands_in(freshness, now));
         match &self.answer {
             Ok(_) if age < freshness.fresh => Age::Fresh,
+            Ok(_) if failed.is_some_and(|failed| now.saturating_duration_since(failed) < RETRY) => Age::Fresh,
+            Ok(_) if failed.is_some() => Age::Stale,
             Ok(_) if age < freshness.fresh.saturating_add(freshness.while_revalidating) => Age::Stale,
-            Ok(_) if self.is_failing && self.stands_in(freshness, now) => Age::Stale,
             Err(_) if age < freshness.missing => Age::Fresh,
             _ => Age::Old,
         }
@@ -286,7 +291,7 @@ impl Sources {
 
     /// Takes note of an answer, where it says anything for later.
     fn keep(&self, name: Name, answer: &Result<Found, Error>, asked: Instant, generation: u64) {
-        let known = |answer| Arc::new(Knowledge { answer, asked, generation, is_failing: false });
+        let known = |answer| Arc::new(Knowledge { answer, asked, generation, failed: None });
         match answer {
             Ok(Found { meta, body }) => {
                 if let Some(body) = body {
@@ -302,7 +307,10 @@ impl Sources {
             Err(error) if is_upstream(error) => {
                 // Others need not wait for the same failure.
                 if let Some(before) = self.known.get(&name).filter(|known| known.answer.is_ok()) {
-                    self.known.insert(name, Arc::new(Knowledge { is_failing: true, ..Knowledge::clone(&before) }));
+                    self.known.insert(
+                        name,
+                        Arc::new(Knowledge { failed: Some(Instant::now()), ..Knowledge::clone(&before) }),
+                    );
                 }
             }
             Err(_) => {}
@@ -366,21 +374,23 @@ mod tests {
         };
         let missing = Error::NotFound { bucket: "photos".to_owned(), key: "cat.jpg".to_owned() };
         let rows = [
-            (Ok(meta.clone()), false, 0, Age::Fresh, true),
-            (Ok(meta.clone()), false, 9, Age::Fresh, true),
-            (Ok(meta.clone()), false, 10, Age::Stale, true),
-            (Ok(meta.clone()), false, 29, Age::Stale, true),
-            (Ok(meta.clone()), false, 30, Age::Old, true),
-            (Ok(meta.clone()), false, 109, Age::Old, true),
-            (Ok(meta.clone()), false, 110, Age::Old, false),
-            (Ok(meta.clone()), true, 109, Age::Stale, true),
-            (Ok(meta), true, 110, Age::Old, false),
-            (Err(missing.clone()), false, 0, Age::Fresh, false),
-            (Err(missing), false, 1, Age::Old, false),
+            // Answer, seconds since it was asked again in vain, and since it was asked at all.
+            (Ok(meta.clone()), None, 0, Age::Fresh, true),
+            (Ok(meta.clone()), None, 9, Age::Fresh, true),
+            (Ok(meta.clone()), None, 10, Age::Stale, true),
+            (Ok(meta.clone()), None, 29, Age::Stale, true),
+            (Ok(meta.clone()), None, 30, Age::Old, true),
+            (Ok(meta.clone()), None, 109, Age::Old, true),
+            (Ok(meta.clone()), None, 110, Age::Old, false),
+            (Ok(meta.clone()), Some(0), 109, Age::Fresh, true),
+            (Ok(meta.clone()), Some(1), 109, Age::Stale, true),
+            (Ok(meta), Some(0), 110, Age::Old, false),
+            (Err(missing.clone()), None, 0, Age::Fresh, false),
+            (Err(missing), None, 1, Age::Old, false),
         ];
-        for (answer, is_failing, age, expected, stands_in) in rows {
-            let known = Knowledge { answer, asked, generation: 0, is_failing };
+        for (answer, failed, age, expected, stands_in) in rows {
             let now = asked + seconds(age);
+            let known = Knowledge { answer, asked, generation: 0, failed: failed.map(|ago| now - seconds(ago)) };
             assert_eq!(
                 (known.age(&freshness, now), known.stands_in(&freshness, now)),
                 (expected, stands_in),

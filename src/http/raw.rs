@@ -54,7 +54,7 @@ async fn answer_as<B>(
     let media_type = media_type(target, &meta).await?;
     let body = if meta.bytes == Some(0) || request.method() == Method::HEAD {
         full(Bytes::new())
-    } else if let Some(bytes) = sources.at_hand(&target.bucket, &target.key, &meta.version) {
+    } else if let Some(bytes) = at_hand(sources, target, &meta) {
         let whole = 0..bytes.len() as u64;
         let part = range.clone().unwrap_or(whole);
         full(bytes.slice(part.start as usize..part.end as usize))
@@ -80,6 +80,12 @@ async fn answer_as<B>(
         }
     }
     Ok(Ok(response))
+}
+
+/// The object's bytes where they are kept, all of them.
+fn at_hand(sources: &Sources, target: &Target, meta: &Meta) -> Option<Bytes> {
+    let bytes = sources.at_hand(&target.bucket, &target.key, &meta.version)?;
+    meta.bytes.is_none_or(|length| length == bytes.len() as u64).then_some(bytes)
 }
 
 /// Whether what is sent is not what was known. Where nothing but a length is told, that has to do.

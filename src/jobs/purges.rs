@@ -109,7 +109,7 @@ impl Purges {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = heard(&mut listener) => {}
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
             }
             let beat = self.beat().await;
             let was_cut_off = self.is_cut_off.swap(beat.is_err(), Ordering::Relaxed);
@@ -121,6 +121,18 @@ impl Purges {
                 _ => {}
             }
         }
+        // Where it fails, others wait until the lease is over.
+        let _ = tokio::time::timeout(BEAT, self.leave()).await;
+    }
+
+    /// Says that this node is not there any more: it takes no more requests.
+    async fn leave(&self) -> Result<(), Error> {
+        if self.has_nodes() {
+            let mut tx = self.database.begin(Durability::Process).await?;
+            sqlx::query("DELETE FROM purge_nodes WHERE node = $1").bind(&*self.node).execute(&mut *tx).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// Whether others have to hear of purges too.

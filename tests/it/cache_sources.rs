@@ -82,6 +82,31 @@ async fn what_is_not_fresh_is_asked_for_again() {
     assert_eq!(server.get(url).await.status, 404);
 }
 
+/// A store that answers like an origin is asked as seldom.
+#[tokio::test]
+async fn object_stores_are_asked_alike() {
+    let store = Origin::start().await;
+    let dated = "last-modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    store.put_with("/pictures/cat.png", &card(64, 48), Some("1"), dated);
+    let config = format!(
+        "[cache]\nfresh = \"0s\"\nstale_while_revalidate = \"0s\"\n[buckets.default]\nurl = \"s3://pictures\"\ndomains = [\"*\"]\n\
+         [buckets.default.options]\nendpoint = \"http://{}\"\nallow_http = \"true\"\nskip_signature = \"true\"\nregion = \"x\"\n",
+        store.address
+    );
+    let server = Server::configured(&config, "", &[]).await;
+    let url = "/cat.png?imageView2/2/w/32";
+    assert_eq!(server.get(url).await.summary(), "png 32x24");
+    assert_eq!(store.asked(), ["HEAD /pictures/cat.png 200", "GET /pictures/cat.png 200"]);
+    assert_eq!(server.get(url).await.header("server-timing"), "cache;desc=hit");
+    assert_eq!(server.get("/cat.png").await.body, card(64, 48));
+    assert_eq!(store.asked(), ["GET /pictures/cat.png 304"; 2]);
+    store.put_with("/pictures/cat.png", &card(64, 64), Some("2"), dated);
+    assert_eq!(server.get(url).await.summary(), "png 32x32");
+    assert_eq!(store.asked(), ["GET /pictures/cat.png 200"]);
+    store.delete("/pictures/cat.png");
+    assert_eq!(server.get(url).await.status, 404);
+}
+
 #[tokio::test]
 async fn what_is_stale_is_used_while_it_is_asked_for() {
     let origin = Origin::start().await;

@@ -292,7 +292,8 @@ mod tests {
         assert_eq!(present(&inner, &keys), [true, false, false, true]);
         // Who deleted it was another, and the first one learns of it.
         inner.scan(start);
-        assert_eq!((inner.locked().entries.len(), inner.locked().bytes), (2, 2 * (FILE_BYTES + 100)));
+        let index = inner.locked();
+        assert_eq!((index.entries.len(), index.bytes), (2, 2 * (FILE_BYTES + 100)));
     }
 
     #[test]
