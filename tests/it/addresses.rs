@@ -191,3 +191,64 @@ async fn watermarks_are_fetched_from_no_closed_address() {
     }
     assert_eq!(visits.load(Ordering::SeqCst), 0);
 }
+
+/// A few forms of the listener's address, for ways that take longer.
+fn few(port: u16) -> Vec<String> {
+    let hosts = ["127.0.0.1", "0x7f.1", "[::ffff:127.0.0.1]", "localhost", "①②⑦.⓪.⓪.①", "a@127.1"];
+    hosts.iter().map(|host| format!("http://{host}:{port}/told")).collect()
+}
+
+const WITH_KEY: &str = "[keys.MY_ACCESS_KEY]\nsecret = \"MY_SECRET_KEY\"\n[buckets.photos]\nurl = \"{folder}\"\n";
+
+#[tokio::test]
+async fn callbacks_are_sent_to_no_closed_address() {
+    let (canary, visits) = canary().await;
+    let server = Server::configured(WITH_KEY, "", &[]).await;
+    for url in few(canary.port()) {
+        let policy = serde_json::json!({ "callbackUrl": url, "callbackBody": "key=$(key)" });
+        let token = crate::upload::token(&server, "photos", policy);
+        let part =
+            |head: &str, content: &str| format!("--b\r\ncontent-disposition: form-data; {head}\r\n\r\n{content}\r\n");
+        let file = part("name=\"file\"; filename=\"a.txt\"", "content");
+        let body = format!("{}{file}--b--\r\n", part("name=\"token\"", &token));
+        let kind = ("content-type", "multipart/form-data; boundary=b");
+        let answer = server.api_send(reqwest::Method::POST, "/", &[kind], body).await;
+        assert_eq!(answer.status.as_u16(), 579, "{url}: {}", answer.text());
+        assert!(answer.error().contains("closed range"), "{url}: {}", answer.text());
+    }
+    assert_eq!(visits.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn notifications_are_sent_to_no_closed_address() {
+    let (canary, visits) = canary().await;
+    let server = Server::configured(WITH_KEY, "", &[("a.png", &cards::png(cards::quadrants(8, 8)))]).await;
+    let keys = &server.running.state.keys;
+    let urls = few(canary.port());
+    for url in &urls {
+        let fields =
+            [("bucket", "photos"), ("key", "a.png"), ("fops", "imageInfo"), ("notifyURL", url), ("force", "1")];
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let signature = format!("QBox {}", keys.sign("MY_ACCESS_KEY", &format!("/pfop\n{body}")).unwrap());
+        let headers = [("authorization", signature.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+        let answer = server.api_send(reqwest::Method::POST, "/pfop", &headers, body).await;
+        assert_eq!(answer.status, 200, "{url}: {}", answer.text());
+    }
+    let signature = format!("QBox {}", keys.sign("MY_ACCESS_KEY", "/notifications\n").unwrap());
+    let refused = async {
+        loop {
+            let headers = [("authorization", signature.as_str())];
+            let told = server.api_send(reqwest::Method::GET, "/notifications", &headers, "").await.json();
+            let told = told["notifications"].as_array().unwrap().clone();
+            let problems: Vec<_> =
+                told.iter().filter_map(|it| it["last_problem"].as_str().map(str::to_owned)).collect();
+            if problems.len() == urls.len() {
+                return problems;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let problems = tokio::time::timeout(std::time::Duration::from_secs(60), refused).await.expect("all are tried");
+    assert!(problems.iter().all(|problem| problem.contains("closed range")), "{problems:?}");
+    assert_eq!(visits.load(Ordering::SeqCst), 0);
+}

@@ -38,6 +38,6 @@ async fn depth_and_loss_are_told() {
 async fn health() {
     let server = Server::over(&[]).await;
     assert_eq!(server.api("/healthz").await.text(), "ok\n");
-    assert_eq!(server.api("/readyz").await.text(), "ok\n");
+    assert_eq!(server.api("/readyz").await.json()["ready"], true);
     assert_eq!(server.api("/nosuch").await.status, 404);
 }

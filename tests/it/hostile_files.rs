@@ -48,11 +48,11 @@ fn png_with(name: [u8; 4], data: Vec<u8>) -> Vec<u8> {
 }
 
 /// A PNG of 8 x 8 whose pixels unpack to far more.
-fn png_overfull(bomb: Vec<u8>) -> Vec<u8> {
+fn png_overfull(bomb: &[u8]) -> Vec<u8> {
     let mut all = chunks(&cards::png(cards::quadrants(8, 8)));
     for (name, data) in &mut all {
         if name == b"IDAT" {
-            data.clone_from(&bomb);
+            *data = bomb.to_vec();
         }
     }
     written(&all)
@@ -139,7 +139,7 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         ("wide.png", png_promising(30_000, 30_000)),
         ("long.png", png_promising(1, 0x7fff_ffff)),
         ("empty.png", png_promising(0, 0)),
-        ("overfull.png", png_overfull(bomb)),
+        ("overfull.png", png_overfull(&bomb)),
         ("profile.png", png_with(*b"iCCP", profile)),
         ("text.png", png_with(*b"zTXt", text)),
         ("international.png", png_with(*b"iTXt", international)),
