@@ -199,7 +199,7 @@ enum StyleCommand {
 }
 
 fn main() -> ExitCode {
-    allocator::keep_few_arenas();
+    allocator::keep_little();
     match run(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {

@@ -258,9 +258,10 @@ fn encoder_bytes(program: &Program, output: &ImageOutput, picture: Picture) -> u
             OutputFormat::Webp if picture.channels() == 4 => WEBP_ALPHA_BYTES + area * 11 / 4,
             OutputFormat::Webp => area * 7 / 4 + pure(area * 8),
             OutputFormat::Png if output.colors.is_some() => area * 30,
-            // The low bytes of photographs do not become smaller, and buffers double while they grow.
-            OutputFormat::Png if picture.depth == Depth::Sixteen => picture.bytes() * 11 / 4,
-            OutputFormat::Png => picture.bytes() * 3 / 2,
+            // The low bytes of photographs do not become smaller.
+            OutputFormat::Png if picture.depth == Depth::Sixteen => picture.bytes() * 3 / 2,
+            // The file alone, whose buffer doubles while it grows.
+            OutputFormat::Png => picture.bytes(),
             OutputFormat::Gif => GIF_BYTES + area * 30,
             OutputFormat::Avif => area * 30,
             // Numbers of this processor beside the file.
