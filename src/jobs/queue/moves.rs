@@ -10,11 +10,13 @@ use super::{Change, Error, Write, rows};
 use crate::jobs::database::{Dialect, number, text};
 use crate::jobs::model::{Failure, Job, Outcome, State, millis};
 
+/// What a job becomes: name, state, end, delay, attempt.
+type JobRow = (String, &'static str, Option<i64>, Option<i64>, i32);
+
 /// What is written of some jobs whose queues are locked.
 #[derive(Default)]
 pub(super) struct Moves {
-    /// Name, state, end, delay, attempt.
-    jobs: Vec<(String, &'static str, Option<i64>, Option<i64>, i32)>,
+    jobs: Vec<JobRow>,
     counts: Counts,
     /// Job, owner, URL, target, time.
     notifications: Vec<(String, String, String, String, i64)>,

@@ -61,9 +61,12 @@ impl std::fmt::Debug for Groups {
     }
 }
 
+/// Where the answer to a request goes.
+type Caller<R> = oneshot::Sender<Result<<R as Request>::Answer, Error>>;
+
 struct Waiting<R: Request> {
     request: R,
-    answer: oneshot::Sender<Result<R::Answer, Error>>,
+    answer: Caller<R>,
 }
 
 /// The requests of one kind that nobody has begun with, and the turn of who does.
@@ -83,7 +86,7 @@ impl<R: Request> Group<R> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(one);
     }
 
-    fn take(&self) -> (Vec<R>, Vec<oneshot::Sender<Result<R::Answer, Error>>>) {
+    fn take(&self) -> (Vec<R>, Vec<Caller<R>>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut weight = 0;
         let fits = |one: &&Waiting<R>| {
