@@ -160,8 +160,8 @@ fn cache_hit(bencher: Bencher) {
     let transformer = transformer(folder.path());
     let bucket = Arc::clone(transformer.buckets().named("photos").expect("the bucket"));
     let hit = || async {
-        let identity = transformer.identify(&bucket, "photo.jpg", plan(URLS[0])).await.expect("an identity");
-        transformer.render(&identity, transformer.asker(Lane::default())).await.expect("a result")
+        let mut identity = transformer.identify(&bucket, "photo.jpg", plan(URLS[0])).await.expect("an identity");
+        transformer.render(&mut identity, transformer.asker(Lane::default())).await.expect("a result")
     };
     runtime.block_on(hit());
     bencher.bench_local(|| {
