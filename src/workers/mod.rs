@@ -103,7 +103,7 @@ impl Workers {
     }
 
     /// Waits until a thread will soon be free: whoever reads its source after that holds it for a short time only, and few
-    /// sources are in memory, however many wait. See [`turns`] for who is next.
+    /// sources are in memory, however many wait. See `turns.rs` for who is next.
     ///
     /// # Errors
     /// [`Error::Busy`].
