@@ -103,6 +103,11 @@ impl<V: Weigh + Send + Sync + 'static> ResultCache<V> {
         Self { entries }
     }
 
+    /// The value under `key`, where there is one.
+    pub async fn get(&self, key: CacheKey) -> Option<Arc<V>> {
+        self.entries.get(&key).await
+    }
+
     /// Whether there is a value under `key`.
     pub fn contains(&self, key: CacheKey) -> bool {
         self.entries.contains_key(&key)

@@ -41,10 +41,10 @@ impl Delivery {
         let target = self.target(request).await?;
         let Some(plan) = target.plan.clone() else {
             let cache_control = self.cache_control(&target);
-            return raw::answer(self.transformer.sources(), &target, request, &cache_control).await;
+            return Box::pin(raw::answer(self.transformer.sources(), &target, request, &cache_control)).await;
         };
         if let Some(destination) = plan.saveas().cloned() {
-            return saveas::answer(self, request, &target, &plan, &destination).await;
+            return Box::pin(saveas::answer(self, request, &target, &plan, &destination)).await;
         }
         let (mut choice, vary) = self.choose(request, &target, plan).await?;
         let caching = self.caching(&target, &choice, vary);

@@ -72,17 +72,20 @@ impl Transformer {
     /// # Errors
     /// As for [`Transformer::identify`].
     pub async fn choose(&self, bucket: &Arc<Bucket>, key: &str, plan: Plan, wish: Wish) -> Result<Choice, Error> {
-        let now = self.identify_for(bucket, key, plan.clone(), wish).await?;
-        if !wish.accepts.avif {
-            return Ok(Choice { identity: now, is_interim: false });
+        if wish.accepts.avif {
+            return Box::pin(self.choose_avif(bucket, key, plan, wish)).await;
         }
+        Ok(Choice { identity: self.identify_for(bucket, key, plan, wish).await?, is_interim: false })
+    }
+
+    async fn choose_avif(&self, bucket: &Arc<Bucket>, key: &str, plan: Plan, wish: Wish) -> Result<Choice, Error> {
         let better = self.identify_for(bucket, key, plan.clone(), Wish { patient: true, ..wish }).await?;
         if self.is_kept(better.cache_key).await {
             return Ok(Choice { identity: better, is_interim: false });
         }
         let worth = self.worth(&better).await;
         if worth == Worth::AtOnce {
-            return Ok(Choice { identity: now, is_interim: false });
+            return Ok(Choice { identity: self.identify_for(bucket, key, plan, wish).await?, is_interim: false });
         }
         let accepts = Accepts { avif: false, ..wish.accepts };
         let identity = self.identify_for(bucket, key, plan, Wish { accepts, ..wish }).await?;
