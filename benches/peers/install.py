@@ -48,8 +48,9 @@ class Programs:
     def artifact(self, target):
         manifest = ["--manifest-path", self.repository / "Cargo.toml"]
         lines = cargo(["build", "--release", *manifest, *target, "--message-format", "json-render-diagnostics"], True)
-        found = [json.loads(line).get("executable") for line in lines.splitlines()]
-        return next(executable for executable in reversed(found) if executable)
+        # Benches build the server too, and cargo tells of both in any order.
+        found = [message for message in map(json.loads, lines.splitlines()) if message.get("executable")]
+        return next(message["executable"] for message in found if message["target"]["name"] == target[-1])
 
     def versions(self):
         sharp = json.loads((self.root / "node_modules/sharp/package.json").read_text())["version"]
