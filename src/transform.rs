@@ -5,8 +5,10 @@
 //! the same time. Pixel work runs on [`Workers`].
 
 mod crashes;
+mod error;
 mod fetches;
 mod pictures;
+mod rendered;
 mod set;
 pub mod upgrade;
 
@@ -19,150 +21,32 @@ use bytes::Bytes;
 use crate::cache::generations::Generations;
 use crate::cache::sources::{self, Freshness, Sources};
 use crate::cache::tier::{Kept, Tier};
-use crate::cache::{CacheKey, Memory, Origin, ResultCache, Weigh};
+use crate::cache::{CacheKey, Memory, Origin, ResultCache};
 use crate::engine::image::Header;
 use crate::engine::limits::Limits;
 use crate::engine::program::{Program, Rendering};
 use crate::engine::resolve::resolve;
-use crate::engine::run::{Content, Output, Stage, run};
+use crate::engine::run::{Output, run};
 use crate::engine::{self, decode};
-use crate::error::ErrorKind;
 use crate::plan::output::{Accepts, FormatChoice};
 use crate::plan::{Fop, Plan};
-use crate::store::{self, Bucket, Buckets, Meta, Remote, Watch};
+use crate::store::{Bucket, Buckets, Meta, Remote, Watch};
 use crate::workers::{self, Asker, Lane, Workers};
+pub use error::{Error, Source};
 use fetches::Fetches;
 use pictures::unusable;
+pub use rendered::{Rendered, Timings, media_type_of};
+use rendered::{StageClock, rendered};
 use upgrade::Upgrades;
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
-const ENGINE_REVISION: &str = "5";
+const ENGINE_REVISION: &str = "6";
 
 /// Results whose searched quality is remembered: some 100 bytes each.
 const REMEMBERED_QUALITIES: u64 = 100_000;
 
 /// Results that are known to be none, with what was said then: some 300 bytes each.
 const REMEMBERED_REFUSALS: u64 = 20_000;
-/// Why a result could not be made.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
-    /// The source could not be read.
-    #[error(transparent)]
-    Source(store::Error),
-    /// A watermark's picture could not be read.
-    #[error("watermark: image {reference} cannot be used: {problem}")]
-    Picture {
-        /// As the request names it.
-        reference: String,
-        /// Kind of the failure, as the caller sees it.
-        kind: ErrorKind,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The engine refused or failed.
-    #[error(transparent)]
-    Engine(#[from] engine::Error),
-    /// Too many requests wait already.
-    #[error("the server is busy; try again in a moment")]
-    Busy,
-    /// The work did not end in time.
-    #[error("the request took longer than {} s", .0.as_secs_f32())]
-    Deadline(Duration),
-    /// The work would take more memory than there is for all.
-    #[error("the request would take {bytes} bytes of memory by prediction, over the limit of {limit}")]
-    Memory {
-        /// Predicted bytes.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// A fault of the server.
-    #[error("the server failed on this request")]
-    Crashed,
-    /// What was read is another version than the result was named by: the source, which is at hand then, or a picture.
-    #[error("a source changed while it was read; try again")]
-    Changed(Option<Box<Source>>),
-}
-
-/// A source as it was read.
-#[derive(Clone, Debug)]
-pub struct Source {
-    meta: Meta,
-    body: Bytes,
-}
-
-impl From<workers::Error> for Error {
-    fn from(error: workers::Error) -> Self {
-        match error {
-            workers::Error::Busy => Self::Busy,
-            workers::Error::TooLarge { bytes, limit } => Self::Memory { bytes, limit },
-            workers::Error::Crashed => Self::Crashed,
-        }
-    }
-}
-
-impl Error {
-    /// What kind of failure it is.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Source(error) => error.kind(),
-            Self::Picture { kind, .. } => *kind,
-            Self::Engine(error) => error.kind(),
-            Self::Busy | Self::Changed(_) => ErrorKind::Busy,
-            Self::Deadline(_) => ErrorKind::Deadline,
-            Self::Memory { .. } => ErrorKind::TooLarge,
-            Self::Crashed => ErrorKind::Internal,
-        }
-    }
-
-    /// Whether `ignore-error` answers with the source instead: whenever the fault lies in the request or its files.
-    fn is_ignorable(&self) -> bool {
-        !self.kind().is_transient() && !matches!(self, Self::Source(_))
-    }
-
-    /// Whether the same bytes and the same plan always fail so.
-    fn is_final(&self) -> bool {
-        let lies_in_the_source = matches!(self, Self::Engine(_) | Self::Source(store::Error::TooLarge { .. }));
-        let kinds = [ErrorKind::BadImage, ErrorKind::TooLarge, ErrorKind::Invalid, ErrorKind::Unsupported];
-        lies_in_the_source && kinds.contains(&self.kind())
-    }
-}
-
-/// How long each part of a computation took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timings {
-    /// Reading source and pictures.
-    pub fetch: Duration,
-    /// Waiting for a turn and a thread.
-    pub wait: Duration,
-    /// Decoding.
-    pub decode: Duration,
-    /// Working on pixels.
-    pub ops: Duration,
-    /// Encoding.
-    pub encode: Duration,
-}
-
-/// A finished result.
-#[derive(Clone, Debug)]
-pub struct Rendered {
-    /// The bytes.
-    pub body: Bytes,
-    /// Their media type.
-    pub media_type: String,
-    /// What making them took.
-    pub timings: Timings,
-    /// Whether they were made before, and lay in the store behind the cache.
-    pub is_stored: bool,
-    /// Whether they are the source, which stands in for what could not be made.
-    pub is_stand_in: bool,
-}
-
-impl Weigh for Rendered {
-    fn bytes(&self) -> usize {
-        self.body.len()
-    }
-}
 
 /// A result that has a name but is not yet made.
 #[derive(Clone, Debug)]
@@ -619,52 +503,5 @@ impl Transformer {
             return Err(engine::Error::Limit { what: "result bytes", value, limit }.into());
         }
         Ok(())
-    }
-}
-
-fn rendered(output: Output, timings: Timings) -> Rendered {
-    Rendered {
-        body: output.body,
-        media_type: output.content.media_type().to_owned(),
-        timings,
-        is_stored: false,
-        is_stand_in: false,
-    }
-}
-
-/// The media type of an object's bytes: what they are, else what the key's extension says.
-pub fn media_type_of(body: &[u8], key: &str) -> String {
-    match decode::sniff(body) {
-        Some(format) => Content::Image(format).media_type().to_owned(),
-        None => mime_guess::from_path(key).first_or_octet_stream().to_string(),
-    }
-}
-
-/// Adds up the time spent in each stage.
-#[derive(Default)]
-struct StageClock {
-    current: Option<(Stage, Instant)>,
-    timings: Timings,
-}
-
-impl StageClock {
-    fn enter(&mut self, stage: Stage) {
-        self.leave();
-        self.current = Some((stage, Instant::now()));
-    }
-
-    fn leave(&mut self) {
-        let Some((stage, since)) = self.current.take() else { return };
-        let total = match stage {
-            Stage::Decode => &mut self.timings.decode,
-            Stage::Ops => &mut self.timings.ops,
-            Stage::Encode => &mut self.timings.encode,
-        };
-        *total += since.elapsed();
-    }
-
-    fn stop(mut self) -> Timings {
-        self.leave();
-        self.timings
     }
 }
