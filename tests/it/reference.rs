@@ -64,7 +64,7 @@ fn numbers(frame: &Frame, part: Rect, light: Light) -> Numbers {
 fn stored(numbers: Numbers, light: Light) -> Vec<f64> {
     let mut values = numbers.values;
     for pixel in values.chunks_exact_mut(numbers.channels) {
-        let alpha = if numbers.channels == 4 { pixel[3] } else { 1.0 };
+        let alpha = if numbers.channels == 4 { pixel[3].min(1.0) } else { 1.0 };
         for value in pixel.iter_mut().take(3) {
             *value = if alpha > 1e-4 { encoded(*value / alpha, light) * 255.0 } else { 0.0 };
         }

@@ -447,13 +447,14 @@ fn weigh_by_alpha(row: &[u8], numbers: &mut [f32]) {
     }
 }
 
-/// Divides colour by alpha.
+/// Divides colour by alpha, of which there is no more than all: where the kernel overshoots, colour overshoots alone, as in
+/// libvips (`vips_unpremultiply`) and Pillow.
 #[inline(always)]
 fn straighten(sums: &mut [[f32; BATCH]]) {
     let [colors @ .., alpha] = sums else { return };
     for color in colors {
         for (value, alpha) in color.iter_mut().zip(&*alpha) {
-            *value = if *alpha > 1e-4 { *value / alpha } else { 0.0 };
+            *value = if *alpha > 1e-4 { *value / alpha.min(1.0) } else { 0.0 };
         }
     }
 }

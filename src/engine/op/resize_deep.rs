@@ -94,7 +94,8 @@ impl Numbers {
         if N < 4 {
             return numbers.map(color);
         }
-        let (opacity, alpha) = (numbers[N - 1], nearest(numbers[N - 1]));
+        // As for 8 bits: colour overshoots alone.
+        let (opacity, alpha) = (numbers[N - 1].min(1.0), nearest(numbers[N - 1]));
         if alpha == Deep::default() {
             return [alpha; N];
         }
@@ -330,7 +331,7 @@ mod tests {
             return [0; 4];
         }
         let code = |number: f64| (number.clamp(0.0, 1.0) * MOST).round() as u16;
-        let color = |number: f64| code(encode((number / a).clamp(0.0, 1.0)));
+        let color = |number: f64| code(encode((number / a.min(1.0)).clamp(0.0, 1.0)));
         [color(r), color(g), color(b), code(a)]
     }
 
