@@ -252,6 +252,7 @@ fn spec() -> JobSpec {
         notify: None,
         force: false,
         user_data: None,
+        wording: None,
         request_id: "bench".to_owned(),
     }
 }

@@ -214,6 +214,22 @@ pub struct OutputSpec {
 pub struct Notify {
     /// Where to.
     pub url: String,
+    /// Headers that the caller wants the message to have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Whether only failures are told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_failures: bool,
+    /// Seconds between the attempts, where the API promises so many and no more; else a day is tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pauses: Option<Vec<u32>>,
+}
+
+impl Notify {
+    /// Every end is told to `url`, which is tried for a day.
+    pub fn to(url: impl Into<String>) -> Self {
+        Self { url: url.into(), headers: Vec::new(), only_failures: false, pauses: None }
+    }
 }
 
 /// A job as it is submitted.
@@ -230,6 +246,9 @@ pub struct JobSpec {
     /// The caller's own text, returned as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_data: Option<String>,
+    /// What the API that it came in by keeps of the request, to speak of the job in its own words; nobody else reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wording: Option<String>,
     /// The request that submitted it, for support.
     #[serde(default)]
     pub request_id: String,

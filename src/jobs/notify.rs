@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, header};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{Job, Notification};
+use super::model::{Job, Notification, Notify};
 use super::queue::{Change, Delivery, Queue, changed};
 use crate::auth::KeyRing;
 use crate::store::Remote;
@@ -27,6 +27,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Messages in flight at once, to all receivers.
 const IN_FLIGHT: usize = 64;
+
+/// Headers that say where a message goes and how it is framed, whatever the caller wants.
+const OF_THE_CONNECTION: [header::HeaderName; 4] =
+    [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION];
 
 /// What an owner is told, in the words of the API that the job came in by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,9 +113,14 @@ impl Notifier {
     }
 
     async fn deliver(&self, notification: &Notification) {
-        let ended = match self.send(notification).await {
+        let (notify, sent) = match self.queue.get(&notification.job).await {
+            Ok(Some(job)) => (job.spec.notify.clone(), self.send(notification, &job).await),
+            Ok(None) => (None, Err("its job is gone".to_owned())),
+            Err(error) => (None, Err(error.to_string())),
+        };
+        let ended = match sent {
             Ok(()) => Delivery::Delivered,
-            Err(problem) => after(notification, problem, SystemTime::now()),
+            Err(problem) => after(notification, notify.as_ref(), problem, SystemTime::now()),
         };
         tracing::info!(job = %notification.job, attempt = notification.attempts, ?ended, "notification");
         if let Err(error) = self.queue.settle(notification, ended, SystemTime::now()).await {
@@ -120,11 +129,9 @@ impl Notifier {
         }
     }
 
-    async fn send(&self, notification: &Notification) -> Result<(), String> {
-        let job = self.queue.get(&notification.job).await.map_err(|error| error.to_string())?;
-        let job = job.ok_or("its job is gone")?;
-        let message = (self.spell)(&job);
-        let headers = self.headers(&notification.url, &job, &message);
+    async fn send(&self, notification: &Notification, job: &Job) -> Result<(), String> {
+        let message = (self.spell)(job);
+        let headers = self.headers(&notification.url, job, &message);
         let url = url::Url::parse(&notification.url).map_err(|error| error.to_string())?;
         match self.remote.tell(&url, headers, message.body).await {
             Ok(status) if status.is_success() => Ok(()),
@@ -137,6 +144,14 @@ impl Notifier {
     /// HMAC-SHA256 of time and body, so that an old message cannot be sent again.
     fn headers(&self, url: &str, job: &Job, message: &Message) -> HeaderMap {
         let mut headers = HeaderMap::new();
+        for (name, value) in job.spec.notify.iter().flat_map(|notify| &notify.headers) {
+            let (name, value) = (name.parse::<header::HeaderName>(), HeaderValue::from_str(value));
+            if let (Ok(name), Ok(value)) = (name, value)
+                && !OF_THE_CONNECTION.contains(&name)
+            {
+                headers.insert(name, value);
+            }
+        }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(message.content_type));
         let now = super::model::millis(SystemTime::now()) / 1000;
         let signatures = [
@@ -155,8 +170,16 @@ impl Notifier {
     }
 }
 
-/// What becomes of a notification whose attempt failed.
-fn after(notification: &Notification, problem: String, now: SystemTime) -> Delivery {
+/// What becomes of a notification whose attempt failed: it is sent again after the pauses that its API promises, or else for
+/// a day.
+fn after(notification: &Notification, notify: Option<&Notify>, problem: String, now: SystemTime) -> Delivery {
+    if let Some(pauses) = notify.and_then(|notify| notify.pauses.as_ref()) {
+        let made = usize::try_from(notification.attempts - 1).unwrap_or_default();
+        return match pauses.get(made) {
+            Some(seconds) => Delivery::Retry { at: now + Duration::from_secs((*seconds).into()), problem },
+            None => Delivery::Dead { problem },
+        };
+    }
     let pause = pause_after(notification.attempts, notification.id);
     if now.duration_since(notification.created).unwrap_or_default() > TRIED_FOR {
         return Delivery::Dead { problem };
@@ -195,5 +218,27 @@ mod tests {
         assert!(pauses[20] >= LONGEST_PAUSE);
         assert_ne!(pause_after(3, 1), pause_after(3, 2));
         assert!(pause_after(0, i64::MIN) >= FIRST_PAUSE && pause_after(i32::MAX, i64::MAX) >= LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn promised_pauses_are_kept_and_then_it_is_given_up() {
+        let now = SystemTime::now();
+        let notify = Notify { pauses: Some(vec![1, 15, 600]), ..Notify::to("http://example.com/") };
+        let ended = |attempts| {
+            let notification = Notification {
+                id: 7,
+                job: crate::jobs::model::JobId::new(now),
+                url: notify.url.clone(),
+                state: crate::jobs::model::NotificationState::Pending,
+                attempts,
+                next: now,
+                created: now,
+                last_problem: None,
+            };
+            after(&notification, Some(&notify), "500".to_owned(), now)
+        };
+        let retry = |seconds| Delivery::Retry { at: now + Duration::from_secs(seconds), problem: "500".to_owned() };
+        assert_eq!([1, 2, 3].map(ended), [1, 15, 600].map(retry));
+        assert_eq!(ended(4), Delivery::Dead { problem: "500".to_owned() });
     }
 }

@@ -204,6 +204,7 @@ mod tests {
             notify: None,
             force: false,
             user_data: None,
+            wording: None,
             request_id: String::new(),
         };
         let (owner, name) = ("ak".to_owned(), "default".to_owned());

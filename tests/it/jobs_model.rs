@@ -382,9 +382,10 @@ fn spec() -> JobSpec {
     JobSpec {
         source: Source::Url("http://example.com/cat.jpg".to_owned()),
         outputs: vec![output; 2],
-        notify: Some(Notify { url: "http://example.com/done".to_owned() }),
+        notify: Some(Notify::to("http://example.com/done")),
         force: false,
         user_data: None,
+        wording: None,
         request_id: String::new(),
     }
 }

@@ -147,8 +147,9 @@ fn spec() -> JobSpec {
     JobSpec {
         source: Source::Object { bucket: "photos".to_owned(), key: "cat.jpg".to_owned() },
         outputs: vec![output("imageView2/2/w/100"), output("imageView2/2/w/200")],
-        notify: Some(Notify { url: "http://example.com:8080/done?x=1".to_owned() }),
+        notify: Some(Notify::to("http://example.com:8080/done?x=1")),
         force: false,
+        wording: None,
         user_data: Some("mine".to_owned()),
         request_id: "r1".to_owned(),
     }
@@ -660,7 +661,7 @@ async fn jobs_end_as_their_outputs_did(place: &Place) {
 /// Ends a job, so that there is a notification.
 async fn ended(queue: &Queue, owner: &str, url: &str, now: SystemTime) -> JobId {
     let mut submission = submission(owner, "default", 1);
-    submission.jobs[0].notify = Some(Notify { url: url.to_owned() });
+    submission.jobs[0].notify = Some(Notify::to(url));
     let id = queue.submit(submission, now).await.unwrap().jobs.remove(0);
     queue.cancel(&id, now).await.unwrap();
     id

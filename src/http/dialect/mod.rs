@@ -6,7 +6,7 @@ pub mod qiniu;
 use crate::jobs::model::Job;
 use crate::jobs::notify::Message;
 
-/// What the owner of a job is told when it has ended. Every job comes in by pfop, and is told of in its words.
+/// What the owner of a job is told when it has ended, in the words of the API that it came in by.
 pub fn message(job: &Job) -> Message {
     Message { content_type: "application/json", body: qiniu::prefop::document(job).to_string().into() }
 }

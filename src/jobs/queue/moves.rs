@@ -8,7 +8,7 @@ use super::finish::Standing;
 use super::notifications::target_of;
 use super::{Change, Error, Write, rows};
 use crate::jobs::database::{Dialect, number, text};
-use crate::jobs::model::{Failure, Job, Outcome, State, millis};
+use crate::jobs::model::{Failure, Job, Notify, Outcome, State, millis};
 
 /// What a job becomes: name, state, end, delay, attempt.
 type JobRow = (String, &'static str, Option<i64>, Option<i64>, i32);
@@ -37,7 +37,8 @@ impl Moves {
             self.missing.extend((0..job.outcomes.len()).map(|output| (job.id.to_string(), output, failed.clone())));
         }
         self.changes.push(Change::Job(job.id.clone()));
-        let Some(notify) = &job.spec.notify else { return };
+        let is_told = |notify: &&Notify| !notify.only_failures || state == State::Failed;
+        let Some(notify) = job.spec.notify.as_ref().filter(is_told) else { return };
         let (url, target) = (notify.url.clone(), target_of(&notify.url));
         self.notifications.push((job.id.to_string(), job.owner.clone(), url, target, millis(now)));
         self.changes.push(Change::Notification);

@@ -66,6 +66,7 @@ fn unreadable() -> JobSpec {
         notify: None,
         force: false,
         user_data: None,
+        wording: None,
         request_id: String::new(),
     }
 }

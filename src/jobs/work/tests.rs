@@ -48,7 +48,15 @@ fn object(key: &str) -> Destination {
 }
 
 async fn submit(queue: &Queue, source: Source, outputs: Vec<OutputSpec>) -> JobId {
-    let job = JobSpec { source, outputs, notify: None, force: false, user_data: None, request_id: String::new() };
+    let job = JobSpec {
+        source,
+        outputs,
+        notify: None,
+        force: false,
+        user_data: None,
+        wording: None,
+        request_id: String::new(),
+    };
     let submission = Submission {
         api: Api::Qiniu,
         owner: "AK".to_owned(),

@@ -174,6 +174,7 @@ impl Pfops {
             notify: notify(&pfop.notify_url)?,
             force: flag("force", &pfop.force)?,
             user_data: None,
+            wording: None,
             request_id: request_id.to_owned(),
         };
         Ok(Submission {
@@ -245,7 +246,7 @@ fn notify(url: &str) -> Result<Option<Notify>, Failure> {
     let parsed = url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     match parsed {
         // As it is read: what was written may have characters that a database does not take.
-        Some(parsed) => Ok(Some(Notify { url: parsed.into() })),
+        Some(parsed) => Ok(Some(Notify::to(parsed))),
         None => Err(Failure::invalid(format!("notifyURL is {url:?}; expected an http or https URL"))),
     }
 }

@@ -151,6 +151,7 @@ mod tests {
                 notify: None,
                 force: false,
                 user_data: None,
+                wording: None,
                 request_id: "xR8AAB".to_owned(),
             },
             outcomes: vec![outcome],
