@@ -10,6 +10,7 @@ pub mod model;
 pub mod notify;
 pub mod purges;
 pub mod queue;
+pub mod records;
 pub mod task;
 pub mod template;
 pub mod work;
