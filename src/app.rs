@@ -15,6 +15,7 @@ use tower_service::Service;
 use crate::cache::sources::Freshness;
 use crate::cache::tier::{Folder, Tier};
 use crate::config::{BucketConfig, Config, TlsConfig};
+use crate::helpers;
 use crate::http::dialect::qiniu::pfop::Pfops;
 use crate::http::dialect::qiniu::{self, Qiniu};
 use crate::http::health::{self, Health};
@@ -102,6 +103,11 @@ pub fn transformer(config: &Config) -> anyhow::Result<Transformer> {
         queue: config.limits.queue.get(),
         memory_bytes: config.limits.memory_bytes,
         deadline: config.limits.time,
+        helpers: config.program.clone().map(|program| helpers::Settings {
+            program,
+            formats: config.limits.helper_formats.clone(),
+            memory_bytes: config.limits.helper_memory_bytes,
+        }),
     };
     Ok(Transformer::new(Arc::new(buckets), remote, settings))
 }

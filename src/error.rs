@@ -4,8 +4,10 @@
 //! [`ErrorKind`]. HTTP maps kinds to status codes once (`http::respond`); a job worker asks the same kind
 //! whether trying again can help.
 
+use serde::{Deserialize, Serialize};
+
 /// Whose fault a failure is, and what can be done about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ErrorKind {
     /// The request is malformed or asks for something out of range.
     Invalid,

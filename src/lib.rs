@@ -6,6 +6,7 @@
 //! - [`http`] turns requests into answers: bucket, key, plan; conditions, ranges, errors.
 //! - [`jobs`] keeps what takes long until it is done and its owner knows.
 //! - [`transform`] is the use case: name a result, answer it from the [`cache`] or compute it.
+//! - [`helpers`] are processes that do pixel work where a decoder in C reads what strangers send.
 //! - [`store`] reads and writes objects; [`auth`] checks signatures.
 //! - [`engine`] makes bytes of bytes: headers, programs, pixels. It knows no request, no store and no clock.
 //! - [`plan`] reads URLs and styles into typed pipelines, purely; [`settings`] reads TOML with positions.
@@ -38,6 +39,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod geometry;
+pub mod helpers;
 pub mod http;
 pub mod jobs;
 pub mod media;

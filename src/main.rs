@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use mogr::app::Sockets;
 use mogr::config::{Config, LogFormat};
-use mogr::{app, cli};
+use mogr::{app, cli, helpers};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -128,6 +128,9 @@ enum Command {
         #[arg(long, env = "MOGR_STYLES", default_value = "styles.toml")]
         styles: PathBuf,
     },
+    /// Do pixel work for a server, which starts this by itself.
+    #[command(hide = true)]
+    Helper,
     /// Ask a running server whether it is well; for container health checks.
     Health {
         /// Its API listener.
@@ -233,6 +236,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             return runtime()?.block_on(pfop(&request, no_wait, &api));
         }
         Command::Prefop { id, wait, api } => return runtime()?.block_on(prefop(&id, wait, &api)),
+        Command::Helper => helpers::serve()?,
         Command::Check { config, styles } => return Ok(check(config.as_deref(), &styles)),
         Command::Health { api_listen } => runtime()?.block_on(cli::health::health(api_listen))?,
     }
@@ -285,11 +289,17 @@ fn configuration(dir: Option<&Path>, config: Option<&Path>) -> anyhow::Result<Co
         (Some(dir), None) => Config::for_directory(dir, environment),
         (None, config) => Config::load(config.or(default_config()), environment),
     };
-    let config = loaded.map_err(|mistakes| app::listed("settings", &mistakes))?;
+    let mut config = loaded.map_err(|mistakes| app::listed("settings", &mistakes))?;
+    config.program = Some(own_program()?);
     if config.buckets.is_empty() {
         anyhow::bail!("there is nothing to serve: name a folder (mogr serve DIR) or configure a bucket in mogr.toml");
     }
     Ok(config)
+}
+
+/// This program's file, also where another one has taken its place by now.
+fn own_program() -> std::io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
 }
 
 fn default_config() -> Option<&'static Path> {

@@ -4,6 +4,7 @@
 //! answer conditional requests; [`Transformer::render`] answers from the cache or computes, once for all that ask at
 //! the same time. Pixel work runs on [`Workers`].
 
+mod contained;
 mod crashes;
 mod error;
 mod fetches;
@@ -28,6 +29,7 @@ use crate::engine::program::{Program, Rendering};
 use crate::engine::resolve::resolve;
 use crate::engine::run::{Output, run};
 use crate::engine::{self, decode};
+use crate::helpers::{self, Helpers};
 use crate::plan::output::{Accepts, FormatChoice};
 use crate::plan::{Fop, Plan};
 use crate::store::{Bucket, Buckets, Meta, Remote, Watch};
@@ -126,6 +128,8 @@ pub struct Config {
     pub memory_bytes: u64,
     /// Longest a request may take, waiting included.
     pub deadline: Duration,
+    /// Processes that decode what the server itself does not; none where it decodes all.
+    pub helpers: Option<helpers::Settings>,
 }
 
 impl Default for Config {
@@ -143,6 +147,7 @@ impl Default for Config {
             queue: 256,
             memory_bytes: 1 << 30,
             deadline: Duration::from_secs(10),
+            helpers: None,
         }
     }
 }
@@ -177,6 +182,7 @@ pub struct Transformer {
     qualities: Memory<u8>,
     /// Results whose making panicked.
     crashed: Memory<()>,
+    helpers: Option<Arc<Helpers>>,
     workers: Workers,
     fetches: Arc<Fetches>,
     upgrades: Upgrades,
@@ -212,6 +218,7 @@ impl Transformer {
             fetches: Arc::new(Fetches::new(fetched_bytes)),
             upgrades: Upgrades::new(),
             crashed: Memory::for_a_while(crashes::REMEMBERED, crashes::LIFE),
+            helpers: config.helpers.clone().map(|settings| Arc::new(Helpers::new(settings))),
             config: Arc::new(config),
         }
     }
@@ -452,21 +459,27 @@ impl Transformer {
         so_far: Timings,
     ) -> Result<Rendered, Error> {
         let mut program = self.program(&identity.plan, source, &pictures, identity.rendering)?;
-        if program.is_scored()
-            && let Some(quality) = self.qualities.get(identity.cache_key).await
-        {
+        let known_quality = if program.is_scored() { self.qualities.get(identity.cache_key).await } else { None };
+        if let Some(quality) = known_quality {
             program.remember_quality(quality);
         }
         let clock = Instant::now();
         let permit = self.workers.permit(program.cost.memory_bytes).await?;
         let wait = so_far.wait + clock.elapsed();
         let limits = self.config.limits.clone();
-        let source = source.clone();
+        let (plan, rendering) = (identity.plan.clone(), identity.rendering);
+        let task = contained::Task { plan, rendering, known_quality, program, pictures };
+        let (source, helpers) = (source.clone(), self.helpers_for(source, &task.pictures));
         let work = self.workers.run(permit, move |cancel| {
             let mut clock = StageClock::default();
-            let output = run(&program, &source, &pictures, &limits, cancel, &mut |stage| clock.enter(stage))?;
-            Ok::<_, engine::Error>((output, clock.stop()))
+            let mut enter = |stage| clock.enter(stage);
+            let output = match helpers {
+                Some(helpers) => contained::run(&helpers, &task, &source, &limits, cancel, &mut enter)?,
+                None => run(&task.program, &source, &task.pictures, &limits, cancel, &mut enter)?,
+            };
+            Ok((output, clock.stop()))
         });
+        let work = async { contained::settled(work.await) };
         let (output, timings) = self.remembering(identity.cache_key, work).await??;
         self.check_output(&output)?;
         if let Some(quality) = output.found_quality {

@@ -19,6 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::auth::{Key, KeyRing};
+use crate::engine::image::Format;
 use crate::engine::light::Light;
 use crate::engine::limits::Limits;
 use crate::engine::program::{Rendering, Speed};
@@ -68,6 +69,9 @@ pub struct Config {
     pub fetch: FetchConfig,
     /// Jobs, which servers with access keys take on.
     pub jobs: JobsConfig,
+    /// This program, for helper processes; without it all work is done in the server. Not a key: whoever starts the server
+    /// says so.
+    pub program: Option<PathBuf>,
     /// DLCS customers by number. Checked, and not used yet.
     pub dlcs: BTreeMap<u32, DlcsCustomer>,
     /// The Altizure API. Checked, and not used yet.
@@ -123,6 +127,10 @@ pub struct LimitsConfig {
     pub memory_bytes: u64,
     /// Threads that work on pixels. Default: one for each core.
     pub workers: NonZeroUsize,
+    /// Sources in these formats are decoded in helper processes. Default AVIF and WebP.
+    pub helper_formats: Vec<Format>,
+    /// Most address space of a helper process. Default 2 GiB.
+    pub helper_memory_bytes: u64,
 }
 
 /// `[fetch]`
@@ -213,6 +221,14 @@ impl Setting for Light {
     }
 }
 
+impl Setting for Format {
+    fn read(node: &Node) -> Result<Self, Refusal> {
+        Self::named(&String::read(node)?).ok_or_else(|| {
+            Refusal::new("is no format of sources", "write jpeg, png, gif, webp, bmp, tiff, psd or avif")
+        })
+    }
+}
+
 impl Setting for Speed {
     fn read(node: &Node) -> Result<Self, Refusal> {
         match String::read(node)?.as_str() {
@@ -255,6 +271,8 @@ impl Default for LimitsConfig {
             queue,
             memory_bytes: machine::memory_bytes() / 2,
             workers,
+            helper_formats: vec![Format::Avif, Format::Webp],
+            helper_memory_bytes: 2 << 30,
         }
     }
 }

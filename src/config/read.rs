@@ -84,6 +84,7 @@ fn read_config(mut root: Section<'_>, validate: &dyn Fn(&str) -> Result<(), Stri
         images: read_images(root.section("images")),
         fetch: read_fetch(root.section("fetch")),
         jobs: read_jobs(root.section("jobs")),
+        program: None,
         dlcs: read_dlcs(root.section("dlcs"), &mut references),
         altizure: read_altizure(&mut root, &mut references, validate),
     };
@@ -155,6 +156,8 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
         queue: section.or("queue", default.queue),
         memory_bytes: section.or("memory_bytes", Bytes(default.memory_bytes)).0,
         workers: section.or("workers", default.workers),
+        helper_formats: section.list("helper_formats").map_or(default.helper_formats, |list| values(Some(list))),
+        helper_memory_bytes: section.or("helper_memory_bytes", Bytes(default.helper_memory_bytes)).0,
     };
     section.finish();
     config

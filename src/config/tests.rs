@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::image::Format;
 use crate::engine::light::Light;
 use crate::engine::program::{Rendering, Speed};
 
@@ -90,6 +91,8 @@ output_pixels = "9M"
 time = "500ms"
 queue = 7
 workers = 3
+helper_formats = ["jpeg"]
+helper_memory_bytes = "1GiB"
 
 [fetch]
 allow = ["127.0.0.0/8", "::1/128"]
@@ -174,7 +177,9 @@ fn every_key_is_read() {
             time,
             queue: count(7),
             memory_bytes: 300 << 20,
-            workers: count(3)
+            workers: count(3),
+            helper_formats: vec![Format::Jpeg],
+            helper_memory_bytes: 1 << 30,
         }
     );
     assert!(config.fetch.allow[0].contains("127.0.0.1".parse().unwrap()));

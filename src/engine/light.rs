@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use crate::geometry::Size;
 
 /// In which numbers samples are averaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Light {
     /// The stored numbers.
     Gamma,

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::Error;
 use crate::geometry::Size;
 
 /// Bounds on sources and results (spec 4.0). Checked against the header and the resolved program, before pixels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Longest source edge, in pixels.
     pub source_edge: u32,

@@ -86,6 +86,14 @@ pub enum Error {
     /// The deadline passed or nobody waits for the result any more.
     #[error("the work was stopped before it was done")]
     Cancelled,
+    /// The work was done in a helper process, which told this.
+    #[error("{message}")]
+    InHelper {
+        /// What kind of failure it was there.
+        kind: ErrorKind,
+        /// What it was.
+        message: String,
+    },
 }
 
 impl Error {
@@ -97,6 +105,7 @@ impl Error {
             Self::Limit { .. } | Self::Unencodable { .. } => ErrorKind::TooLarge,
             Self::Argument { .. } => ErrorKind::Invalid,
             Self::Cancelled => ErrorKind::Deadline,
+            Self::InHelper { kind, .. } => *kind,
         }
     }
 }

@@ -58,7 +58,7 @@ pub struct PlanarStart {
 }
 
 /// How pictures are made where requests leave it open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Rendering {
     /// In which numbers pixels are averaged.
     pub light: Light,
@@ -85,7 +85,7 @@ impl Default for Rendering {
 }
 
 /// How much of a JPEG is decoded for a smaller result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Speed {
     /// As little as looks well.
     Fast,

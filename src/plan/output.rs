@@ -55,7 +55,7 @@ pub enum FormatChoice {
 }
 
 /// What a client takes besides the formats that all do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Accepts {
     /// AVIF.
     pub avif: bool,

@@ -4,11 +4,11 @@ use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 
+use super::contained::{self, Failure, Task};
 use super::{Error, Rendered, Timings, Transformer, media_type_of, rendered};
 use crate::engine;
-use crate::engine::program::Program;
 use crate::engine::run::{Output, run};
-use crate::engine::shared::{self, Task};
+use crate::engine::shared;
 use crate::plan::Plan;
 use crate::plan::watermark::ImageRef;
 use crate::store::Bucket;
@@ -16,9 +16,6 @@ use crate::workers;
 
 /// Memory that outputs may share by prediction; what would take more is made one after the other.
 const SHARED_BYTES: u64 = 256 << 20;
-
-/// A program and the pictures that it paints.
-type Made = (Program, Vec<Bytes>);
 
 impl Transformer {
     /// What each of `plans` makes of an object, in their order: the same bytes as [`Transformer::render`]. The object is read
@@ -60,15 +57,15 @@ impl Transformer {
         source: &Bytes,
         plans: &[Plan],
     ) -> Vec<Result<Rendered, Error>> {
-        let made = self.programs(bucket, source, plans).await;
-        let programs: Vec<Arc<Made>> = made.iter().filter_map(|made| made.as_ref().ok().cloned()).collect();
-        let mut outputs = self.outputs(source, programs).await.into_iter();
+        let made = self.tasks(bucket, source, plans).await;
+        let tasks: Vec<Arc<Task>> = made.iter().filter_map(|made| made.as_ref().ok().cloned()).collect();
+        let mut outputs = self.outputs(source, tasks).await.into_iter();
         let results = made.into_iter().map(|made| made.and_then(|_| outputs.next().unwrap_or(Err(Error::Crashed))));
         plans.iter().zip(results).map(|(plan, result)| or_source(plan, result, source, name)).collect()
     }
 
     /// Each plan's program, with its pictures; every picture is read once.
-    async fn programs(&self, bucket: &Arc<Bucket>, source: &Bytes, plans: &[Plan]) -> Vec<Result<Arc<Made>, Error>> {
+    async fn tasks(&self, bucket: &Arc<Bucket>, source: &Bytes, plans: &[Plan]) -> Vec<Result<Arc<Task>, Error>> {
         let mut references: Vec<&ImageRef> = Vec::new();
         for reference in plans.iter().flat_map(Plan::images) {
             if !references.contains(&reference) {
@@ -83,38 +80,48 @@ impl Transformer {
         };
         let program = |plan: &Plan| {
             let pictures = plan.images().map(picture).collect::<Result<Vec<Bytes>, Error>>()?;
-            Ok(Arc::new((self.program(plan, source, &pictures, self.config.rendering)?, pictures)))
+            let rendering = self.config.rendering;
+            let program = self.program(plan, source, &pictures, rendering)?;
+            Ok(Arc::new(Task { plan: plan.clone(), rendering, known_quality: None, program, pictures }))
         };
         plans.iter().map(program).collect()
     }
 
     /// What the programs come to, in their order.
-    async fn outputs(&self, source: &Bytes, programs: Vec<Arc<Made>>) -> Vec<Result<Rendered, Error>> {
+    async fn outputs(&self, source: &Bytes, tasks: Vec<Arc<Task>>) -> Vec<Result<Rendered, Error>> {
         let (finished, outputs) = mpsc::channel();
-        let costs = || programs.iter().map(|made| made.0.cost.memory_bytes);
+        let costs = || tasks.iter().map(|task| task.program.cost.memory_bytes);
         let memory_bytes = costs().sum::<u64>().min(SHARED_BYTES).max(costs().max().unwrap_or(0));
         let work = self.on_a_worker(memory_bytes, {
-            let (source, programs, limits) = (source.clone(), programs.clone(), self.config.limits.clone());
+            let (source, tasks, limits) = (source.clone(), tasks.clone(), self.config.limits.clone());
+            let helpers = self.helpers_for(&source, tasks.iter().flat_map(|task| &task.pictures));
             move |cancel: &engine::limits::Cancel| {
-                let tasks: Vec<Task<'_>> =
-                    programs.iter().map(|made| Task { program: &made.0, pictures: &made.1 }).collect();
-                shared::run_all(&tasks, &source, &limits, SHARED_BYTES, cancel, &mut |index, output| {
+                let mut finish = |index, output| {
                     // Nobody may be there to take it.
                     let _nobody = finished.send((index, output));
-                });
+                };
+                if let Some(helpers) = helpers {
+                    return contained::run_all(&helpers, &tasks, &source, &limits, SHARED_BYTES, cancel, &mut finish);
+                }
+                let tasks: Vec<shared::Task<'_>> = tasks
+                    .iter()
+                    .map(|task| shared::Task { program: &task.program, pictures: &task.pictures })
+                    .collect();
+                shared::run_all(&tasks, &source, &limits, SHARED_BYTES, cancel, &mut finish);
+                Ok(())
             }
         });
         let done = work.await;
-        let mut made: Vec<Option<Result<Output, Error>>> = programs.iter().map(|_| None).collect();
+        let mut made: Vec<Option<Result<Output, Error>>> = tasks.iter().map(|_| None).collect();
         for (index, output) in outputs.try_iter() {
             made[index] = Some(output.map_err(Error::Engine));
         }
-        let mut results = Vec::with_capacity(programs.len());
-        for (made, program) in made.into_iter().zip(programs) {
+        let mut results = Vec::with_capacity(tasks.len());
+        for (made, task) in made.into_iter().zip(tasks) {
             let output = match (made, &done) {
                 (Some(output), _) => output,
                 // What took all down with it is found by running alone what is left.
-                (None, Err(Error::Crashed)) => self.output_alone(source, program).await,
+                (None, Err(Error::Crashed)) => self.output_alone(source, task).await,
                 (None, Err(error)) => Err(error.clone()),
                 (None, Ok(())) => Err(Error::Crashed),
             };
@@ -123,23 +130,24 @@ impl Transformer {
         results
     }
 
-    async fn output_alone(&self, source: &Bytes, made: Arc<Made>) -> Result<Output, Error> {
+    async fn output_alone(&self, source: &Bytes, task: Arc<Task>) -> Result<Output, Error> {
         let (source, limits) = (source.clone(), self.config.limits.clone());
-        let memory_bytes = made.0.cost.memory_bytes;
-        let work = self.on_a_worker(memory_bytes, move |cancel: &engine::limits::Cancel| {
-            let (program, pictures) = &*made;
-            run(program, &source, pictures, &limits, cancel, &mut |_| {})
-        });
-        Ok(work.await??)
+        let memory_bytes = task.program.cost.memory_bytes;
+        let helpers = self.helpers_for(&source, &task.pictures);
+        self.on_a_worker(memory_bytes, move |cancel: &engine::limits::Cancel| match helpers {
+            Some(helpers) => contained::run(&helpers, &task, &source, &limits, cancel, &mut |_| {}),
+            None => Ok(run(&task.program, &source, &task.pictures, &limits, cancel, &mut |_| {})?),
+        })
+        .await
     }
 
     async fn on_a_worker<T: Send + 'static>(
         &self,
         memory_bytes: u64,
-        work: impl FnOnce(&engine::limits::Cancel) -> T + Send + 'static,
+        work: impl FnOnce(&engine::limits::Cancel) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
         let permit = self.workers.permit(memory_bytes).await?;
-        Ok(self.workers.run(permit, work).await?)
+        contained::flat(self.workers.run(permit, work).await)
     }
 }
 

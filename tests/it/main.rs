@@ -21,6 +21,7 @@ mod fop_image_view2;
 mod fop_metadata;
 mod fop_watermark;
 mod golden;
+mod helpers;
 mod hostile;
 mod hostile_files;
 #[cfg(feature = "sqlite")]

@@ -51,11 +51,23 @@ impl Server {
     }
 
     async fn start(folder: tempfile::TempDir) -> Self {
+        Self::start_with(folder, env!("CARGO_BIN_EXE_mogr").into()).await
+    }
+
+    /// The next server over the same folder, when this one has stopped, with another program for helper processes.
+    pub(crate) async fn with_program(self, program: std::path::PathBuf) -> Self {
+        let Self { running, folder, .. } = self;
+        running.stop().await;
+        Self::start_with(folder, program).await
+    }
+
+    async fn start_with(folder: tempfile::TempDir, program: std::path::PathBuf) -> Self {
         let path = folder.path().join("mogr.toml");
         // Most tests change files behind the server's back and want to see that; those of the cache say what they want.
         let impatient = ["FRESH", "MISSING"].map(|name| (format!("MOGR_CACHE__{name}"), "0s".to_owned()));
         let says = std::fs::read_to_string(&path).unwrap().contains("fresh =");
-        let config = Config::load(Some(&path), impatient.into_iter().filter(|_| !says)).unwrap();
+        let mut config = Config::load(Some(&path), impatient.into_iter().filter(|_| !says)).unwrap();
+        config.program = Some(program);
         let running = app::start(&config, folder.path().join("styles.toml")).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { running, folder, client }
