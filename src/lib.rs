@@ -47,5 +47,7 @@ pub mod metrics;
 pub mod plan;
 pub mod settings;
 pub mod store;
+#[cfg(feature = "otel")]
+pub mod traces;
 pub mod transform;
 pub mod workers;

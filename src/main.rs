@@ -11,9 +11,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use mogr::app::Sockets;
 use mogr::config::{Config, LogFormat};
+#[cfg(feature = "otel")]
+use mogr::traces::Traces;
 use mogr::{app, cli, helpers};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// Turns the URL of an image into the image you asked for.
 #[derive(Parser)]
@@ -251,7 +255,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 async fn serve(arguments: Serve, sockets: Sockets) -> anyhow::Result<()> {
     let mut config = configuration(arguments.dir.as_deref(), arguments.config.as_deref())?;
-    log_to_stderr(config.log.format);
+    let _traces = observe(config.log.format)?;
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.api_listen = arguments.api_listen.unwrap_or(config.api_listen);
     let running = app::start_on(sockets, &config, arguments.styles).await?;
@@ -267,7 +271,7 @@ async fn serve(arguments: Serve, sockets: Sockets) -> anyhow::Result<()> {
 
 async fn work(config: Option<&Path>) -> anyhow::Result<()> {
     let config = configuration(None, config)?;
-    log_to_stderr(config.log.format);
+    let _traces = observe(config.log.format)?;
     let stop = CancellationToken::new();
     let signalled = stop.clone();
     tokio::spawn(async move {
@@ -315,16 +319,37 @@ async fn stop_signal() -> std::io::Result<()> {
 }
 
 /// Logs to standard error: as asked for, else text on a terminal, JSON elsewhere. `MOGR_LOG` takes filters such as `mogr=debug`.
-fn log_to_stderr(format: Option<LogFormat>) {
+/// Whatever is returned sends traces until it is dropped.
+fn observe(format: Option<LogFormat>) -> anyhow::Result<Option<Traces>> {
     use std::io::IsTerminal;
     let is_terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
     let filter = EnvFilter::try_from_env("MOGR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => builder.with_ansi(is_terminal).init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
-    }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(is_terminal).boxed(),
+        // Steps are spans where there are traces; the request that they belong to is then further out.
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(cfg!(feature = "otel")).boxed(),
+    };
+    let traces = traces()?;
+    #[cfg(feature = "otel")]
+    let lines = lines.and_then(traces.as_ref().map(Traces::layer));
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    Ok(traces)
+}
+
+#[cfg(feature = "otel")]
+fn traces() -> anyhow::Result<Option<Traces>> {
+    Traces::from_environment()
+}
+
+/// Builds without the feature `otel` send none.
+#[cfg(not(feature = "otel"))]
+type Traces = std::convert::Infallible;
+
+#[cfg(not(feature = "otel"))]
+fn traces() -> anyhow::Result<Option<Traces>> {
+    Ok(None)
 }
 
 const VALIDATE: mogr::plan::style::Validate<'static> = &app::validate_pipeline;

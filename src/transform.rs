@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use tracing::{Instrument, Span};
 
 use crate::cache::generations::Generations;
 use crate::cache::sources::{self, Freshness, Sources};
@@ -405,14 +406,14 @@ impl Transformer {
     async fn compute(&self, identity: &Identity, asker: Asker, source: Option<Bytes>) -> Result<Rendered, Error> {
         self.refuse_crashed(identity.cache_key).await?;
         let clock = Instant::now();
-        let pictures = self.pictures_of(identity).await;
+        let pictures = self.pictures_of(identity).instrument(step("fetch pictures")).await;
         // What is near is read when its turn has come; what is far may take long, and holds up nobody meanwhile.
         let (source, _held) = match source {
-            None if !identity.bucket.is_local() => self.fetch(identity, asker).await?,
+            None if !identity.bucket.is_local() => self.fetch(identity, asker).instrument(step("fetch source")).await?,
             source => (source, None),
         };
         let fetched = clock.elapsed();
-        let _turn = self.workers.turn(asker).await?;
+        let _turn = self.workers.turn(asker).instrument(step("wait")).await?;
         let wait = clock.elapsed() - fetched;
         let source = match source {
             Some(source) => source,
@@ -420,7 +421,7 @@ impl Transformer {
         };
         let so_far = Timings { fetch: clock.elapsed() - wait, wait, ..Timings::default() };
         let made = match pictures {
-            Ok(pictures) => self.make(identity, &source, pictures, so_far).await,
+            Ok(pictures) => self.make(identity, &source, pictures, so_far).instrument(step("make")).await,
             Err(error) => Err(error),
         };
         // What changed is transient, so that the source is no answer to it.
@@ -517,4 +518,9 @@ impl Transformer {
         }
         Ok(())
     }
+}
+
+/// A part of a request in traces. Without them it is none, so that every line of the log names the request itself.
+fn step(name: &'static str) -> Span {
+    if cfg!(feature = "otel") { tracing::info_span!("step", otel.name = name) } else { Span::none() }
 }

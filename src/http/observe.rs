@@ -57,6 +57,8 @@ pub(super) async fn observed<B, T, F: Future<Output = Response<T>>>(
     let id = request_id(request.headers());
     let text = id.to_str().unwrap_or_default().to_owned();
     let span = tracing::info_span!("request", request_id = text);
+    #[cfg(feature = "otel")]
+    crate::traces::continue_trace(&span, request.headers());
     request.extensions_mut().insert(Lane::from(peer.ip()));
     request.extensions_mut().insert(RequestId(text));
     // The query may carry tokens and is not logged.
