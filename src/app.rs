@@ -16,6 +16,7 @@ use crate::cache::sources::Freshness;
 use crate::cache::tier::{Folder, Tier};
 use crate::config::{BucketConfig, Config, TlsConfig};
 use crate::helpers;
+use crate::http::dialect::dlcs::{self, Dlcs};
 use crate::http::dialect::qiniu::pfop::Pfops;
 use crate::http::dialect::qiniu::{self, Qiniu};
 use crate::http::health::{self, Health};
@@ -263,6 +264,15 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
         let purging = Purging { delivery: Arc::clone(&state), purges, keys: Arc::clone(&keys) };
         routes = routes.merge(purge::router(purging));
         routes = routes.merge(jobs_api::router(queue.clone(), Arc::clone(&keys)));
+        if !config.dlcs.customers.is_empty() {
+            let (buckets, keys) = (state.transformer.shared_buckets(), Arc::clone(&keys));
+            routes = routes.merge(dlcs::router(Dlcs {
+                queue: queue.clone(),
+                buckets,
+                keys,
+                config: Arc::new(config.dlcs.clone()),
+            }));
+        }
         jobs = Some(queue.clone());
         pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
     }

@@ -247,6 +247,11 @@ impl Transformer {
         &self.buckets
     }
 
+    /// The same, to keep.
+    pub fn shared_buckets(&self) -> Arc<Buckets> {
+        Arc::clone(&self.buckets)
+    }
+
     /// Requests that wait for their turn.
     pub fn waiting(&self) -> usize {
         self.workers.waiting()

@@ -3,6 +3,7 @@
 //! Every signature of the vendor's is URL-safe Base64, with padding, of the HMAC-SHA1 of a text under a secret key, and is
 //! written `AK:signature` (spec 2); [`signed_url`] is ours. Nothing here reads a clock, a socket or a file.
 
+pub mod basic;
 pub mod download;
 pub mod key_ring;
 pub mod management;

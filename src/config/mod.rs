@@ -72,8 +72,8 @@ pub struct Config {
     /// This program, for helper processes; without it all work is done in the server. Not a key: whoever starts the server
     /// says so.
     pub program: Option<PathBuf>,
-    /// DLCS customers by number. Checked, and not used yet.
-    pub dlcs: BTreeMap<u32, DlcsCustomer>,
+    /// The DLCS API, which servers with customers have.
+    pub dlcs: DlcsConfig,
     /// The Altizure API. Checked, and not used yet.
     pub altizure: Option<AltizureConfig>,
 }
@@ -167,6 +167,27 @@ pub struct JobsConfig {
     pub notify_per_target: NonZeroUsize,
     /// How long finished jobs can be asked about. Default 10 days.
     pub keep: Duration,
+}
+
+/// `[dlcs]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DlcsConfig {
+    /// Customers by number.
+    pub customers: BTreeMap<u32, DlcsCustomer>,
+    /// Most pictures of a batch. Default 250, at most 1000.
+    pub max_batch: usize,
+    /// Whether what clients of the first version leave out is filled in. Default no.
+    pub legacy: bool,
+    /// Longest sides of the derivatives that are made of each picture, in pixels. Default 1024, 400, 200 and 100.
+    pub thumbs: Vec<u32>,
+    /// Where the API is as its callers see it. Default: the host that they ask.
+    pub url: Option<String>,
+}
+
+impl Default for DlcsConfig {
+    fn default() -> Self {
+        Self { customers: BTreeMap::new(), max_batch: 250, legacy: false, thumbs: vec![1024, 400, 200, 100], url: None }
+    }
 }
 
 /// `[dlcs.customers.N]`

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::{
-    AltizureConfig, CacheConfig, Config, DlcsCustomer, FetchConfig, JobsConfig, LimitsConfig, NOT_SETTINGS, bucket,
-    check, server,
+    AltizureConfig, CacheConfig, Config, DlcsConfig, DlcsCustomer, FetchConfig, JobsConfig, LimitsConfig, NOT_SETTINGS,
+    bucket, check, server,
 };
 use crate::auth::Key;
 use crate::engine::limits::Limits;
@@ -204,7 +205,15 @@ fn read_jobs(mut section: Section<'_>) -> JobsConfig {
     config
 }
 
-fn read_dlcs(mut section: Section<'_>, references: &mut References) -> BTreeMap<u32, DlcsCustomer> {
+/// Most pictures that a batch may be allowed to have.
+const LARGEST_BATCH: usize = 1000;
+
+fn read_dlcs(mut section: Section<'_>, references: &mut References) -> DlcsConfig {
+    let default = DlcsConfig::default();
+    let max_batch = section.placed::<NonZeroUsize>("max_batch");
+    if let Some(wrong) = max_batch.as_ref().filter(|it| it.value.get() > LARGEST_BATCH) {
+        section.report().add(wrong.mistake("is no size of a batch").with_hint("write a number from 1 to 1000"));
+    }
     let mut customers = BTreeMap::new();
     for (number, mut customer) in section.sections("customers") {
         let key = customer.required("key", "name an access key of [keys]");
@@ -222,8 +231,15 @@ fn read_dlcs(mut section: Section<'_>, references: &mut References) -> BTreeMap<
         }
         customer.finish();
     }
+    let config = DlcsConfig {
+        customers,
+        max_batch: max_batch.map_or(default.max_batch, |it| it.value.get()),
+        legacy: section.or("legacy", default.legacy),
+        thumbs: section.list("thumbs").map_or(default.thumbs, |list| values(Some(list))),
+        url: section.get::<String>("url").map(|url| url.trim_end_matches('/').to_owned()),
+    };
     section.finish();
-    customers
+    config
 }
 
 fn read_altizure(

@@ -111,6 +111,12 @@ max_queues = 50
 notify_per_target = 1
 keep = "24h"
 
+[dlcs]
+max_batch = 300
+legacy = true
+thumbs = [300]
+url = "https://dlcs.example.com/"
+
 [dlcs.customers.2]
 key    = "AK_demo"
 bucket = "photos"
@@ -195,7 +201,12 @@ fn every_key_is_read() {
         keep: Duration::from_secs(24 * 3600),
     };
     assert_eq!(config.jobs, jobs);
-    assert_eq!((config.dlcs[&2].key.as_str(), config.dlcs[&2].bucket.as_str()), ("AK_demo", "photos"));
+    assert_eq!(
+        (config.dlcs.customers[&2].key.as_str(), config.dlcs.customers[&2].bucket.as_str()),
+        ("AK_demo", "photos")
+    );
+    assert_eq!((config.dlcs.max_batch, config.dlcs.legacy, config.dlcs.thumbs), (300, true, vec![300]));
+    assert_eq!(config.dlcs.url.as_deref(), Some("https://dlcs.example.com"));
     assert_eq!(config.altizure.unwrap().bucket, "photos");
 }
 

@@ -21,9 +21,9 @@ mod finish;
 mod hold;
 mod moves;
 mod notifications;
-mod read;
+pub(super) mod read;
 mod retention;
-mod rows;
+pub(super) mod rows;
 mod submit;
 mod together;
 

@@ -14,6 +14,8 @@ mod delivery;
 mod delta_e;
 mod depth;
 mod determinism;
+mod dlcs_assets;
+mod dlcs_queue;
 mod explain;
 mod fast_path;
 mod fop_image_mogr2;

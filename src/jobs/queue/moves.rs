@@ -8,7 +8,8 @@ use super::finish::Standing;
 use super::notifications::target_of;
 use super::{Change, Error, Write, rows};
 use crate::jobs::database::{Dialect, number, text};
-use crate::jobs::model::{Failure, Job, Notify, Outcome, State, millis};
+use crate::jobs::model::{Api, Failure, Job, Notify, Outcome, State, millis};
+use crate::jobs::records::assets;
 
 /// What a job becomes: name, state, end, delay, attempt.
 type JobRow = (String, &'static str, Option<i64>, Option<i64>, i32);
@@ -22,6 +23,8 @@ pub(super) struct Moves {
     notifications: Vec<(String, String, String, String, i64)>,
     /// Job, position, outcome.
     missing: Vec<(String, usize, String)>,
+    /// Batches of registered pictures, and when one of their jobs ended.
+    batches: BTreeMap<i64, i64>,
     changes: Vec<Change>,
 }
 
@@ -37,6 +40,9 @@ impl Moves {
             self.missing.extend((0..job.outcomes.len()).map(|output| (job.id.to_string(), output, failed.clone())));
         }
         self.changes.push(Change::Job(job.id.clone()));
+        if let (Api::Dlcs, Some(batch)) = (job.api, job.batch) {
+            self.batches.insert(batch, millis(now));
+        }
         let is_told = |notify: &&Notify| !notify.only_failures || state == State::Failed;
         let Some(notify) = job.spec.notify.as_ref().filter(is_told) else { return };
         let (url, target) = (notify.url.clone(), target_of(&notify.url));
@@ -81,6 +87,7 @@ impl Moves {
             .bind(rows::to_json(&self.missing))
             .execute(write.connection())
             .await?;
+        assets::finish_batches(&self.batches, write.connection()).await?;
         self.changes.into_iter().for_each(|change| write.tell(change));
         Ok(())
     }

@@ -49,6 +49,23 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// The jobs of these names, with how their outputs ended, in no order.
+    pub(in crate::jobs) async fn named(&self, ids: &[String]) -> Result<Vec<Job>, Error> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.database.reader().acquire().await?;
+        let names: Vec<_> = (1..=ids.len()).map(|number| format!("${number}")).collect();
+        let sql = format!("SELECT {} FROM jobs WHERE id IN ({})", rows::JOB, names.join(", "));
+        let found = ids.iter().fold(sqlx::query(&sql), |query, id| query.bind(id.clone()));
+        let found = found.fetch_all(&mut *connection).await?;
+        let mut jobs = found.iter().map(rows::job).collect::<Result<Vec<_>, _>>()?;
+        add_outcomes(&mut connection, &mut jobs).await?;
+        Ok(jobs)
+    }
+}
+
 async fn list(connection: &mut AnyConnection, filter: &Filter, limit: u32) -> Result<Vec<Job>, Error> {
     let conditions = Conditions::of(filter);
     let sql =
@@ -78,15 +95,15 @@ pub(super) async fn add_outcomes(connection: &mut AnyConnection, jobs: &mut [Job
 }
 
 /// A value of a condition.
-enum Value {
+pub(in crate::jobs) enum Value {
     Text(String),
     Number(i64),
 }
 
 /// The conditions of a statement: only those that are given, so that each may use its index.
 #[derive(Default)]
-struct Conditions {
-    texts: Vec<String>,
+pub(in crate::jobs) struct Conditions {
+    pub(in crate::jobs) texts: Vec<String>,
     values: Vec<Value>,
 }
 
@@ -113,16 +130,16 @@ impl Conditions {
     }
 
     /// The name by which the statement calls a value.
-    fn name(&mut self, value: Value) -> String {
+    pub(in crate::jobs) fn name(&mut self, value: Value) -> String {
         self.values.push(value);
         format!("${}", self.values.len())
     }
 
-    fn sql(&self) -> String {
+    pub(in crate::jobs) fn sql(&self) -> String {
         if self.texts.is_empty() { String::new() } else { format!(" WHERE {}", self.texts.join(" AND ")) }
     }
 
-    fn bind<'q>(self, query: AnyQuery<'q>) -> AnyQuery<'q> {
+    pub(in crate::jobs) fn bind<'q>(self, query: AnyQuery<'q>) -> AnyQuery<'q> {
         self.values.into_iter().fold(query, |query, value| match value {
             Value::Text(text) => query.bind(text),
             Value::Number(number) => query.bind(number),
@@ -130,4 +147,4 @@ impl Conditions {
     }
 }
 
-type AnyQuery<'q> = sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments<'q>>;
+pub(in crate::jobs) type AnyQuery<'q> = sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments<'q>>;

@@ -11,7 +11,7 @@ const CHUNK: i64 = 500;
 
 impl Queue {
     /// Deletes the jobs that ended before `before`, with outputs and notifications; not those whose notification is still
-    /// to be delivered. How many.
+    /// to be delivered, nor those that a registered picture is known by. How many.
     pub async fn delete_finished(&self, before: SystemTime) -> Result<u64, Error> {
         let mut deleted = 0;
         loop {
@@ -29,7 +29,7 @@ impl Queue {
         let mut write = self.write().await?;
         let sql = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished < $1 AND NOT EXISTS \
                    (SELECT 1 FROM notifications WHERE notifications.job = jobs.id AND notifications.state = 'pending') \
-                   LIMIT $2)";
+                   AND NOT EXISTS (SELECT 1 FROM assets WHERE assets.job = jobs.id) LIMIT $2)";
         let query = sqlx::query(sql).bind(millis(before)).bind(CHUNK);
         let deleted = query.execute(write.connection()).await?.rows_affected();
         write.commit().await?;

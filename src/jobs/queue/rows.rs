@@ -109,7 +109,7 @@ pub(super) fn state(row: &AnyRow) -> Result<State, Error> {
     named("jobs.state", &text(row, "state")?, State::named)
 }
 
-pub(super) fn text(row: &AnyRow, column: &str) -> Result<String, Error> {
+pub(in crate::jobs) fn text(row: &AnyRow, column: &str) -> Result<String, Error> {
     Ok(row.try_get(column)?)
 }
 
@@ -119,7 +119,7 @@ pub(super) fn job_id(row: &AnyRow, column: &str) -> Result<JobId, Error> {
 }
 
 /// What is stored of a value: JSON. The types are ours, none of them can fail.
-pub(super) fn to_json(value: &impl serde::Serialize) -> String {
+pub(in crate::jobs) fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("maps have text as keys")
 }
 

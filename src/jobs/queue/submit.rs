@@ -10,6 +10,7 @@ use super::together::{Group, Groups, Request};
 use super::{Change, Error, LIST_OF_QUEUES, Queue, Settings, Write, rows};
 use crate::jobs::database::{Dialect, Durability, number, text};
 use crate::jobs::model::{JobId, Submission, millis};
+use crate::jobs::records::assets::{Registered, Registration};
 
 /// What was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,20 @@ impl Queue {
     /// [`Error::Full`] where the queue would have more jobs waiting than it may, [`Error::OwnerFull`] where their owner would
     /// have, [`Error::TooManyQueues`] where the queue is new and one too many.
     pub async fn submit(&self, submission: Submission, now: SystemTime) -> Result<Submitted, Error> {
-        self.ask(SubmitRequest { submission, now }).await
+        self.ask(SubmitRequest { submission, registration: None, now }).await
+    }
+
+    /// As [`Queue::submit`], with the pictures that its jobs read, a job each, registered in the same transaction.
+    ///
+    /// # Errors
+    /// As [`Queue::submit`].
+    pub async fn register(
+        &self,
+        submission: Submission,
+        registration: Registration,
+        now: SystemTime,
+    ) -> Result<Submitted, Error> {
+        self.ask(SubmitRequest { submission, registration: Some(registration), now }).await
     }
 
     /// Lets queues come into being, as far as there may be so many. Each has an owner from the start, or it might be forgotten
@@ -54,6 +68,7 @@ impl Queue {
 /// Jobs that are submitted.
 pub(super) struct SubmitRequest {
     submission: Submission,
+    registration: Option<Registration>,
     now: SystemTime,
 }
 
@@ -176,6 +191,7 @@ struct Acceptance<'a> {
     /// Jobs that came with this transaction, by queue, and by queue and owner.
     new: HashMap<(&'a str, Option<&'a str>), i64>,
     jobs: Vec<JobRow<'a>>,
+    registered: Registered,
     counts: Counts,
 }
 
@@ -203,7 +219,7 @@ impl<'a> Acceptance<'a> {
     }
 
     async fn accept(&mut self, write: &mut Write, one: &'a SubmitRequest) -> Result<Submitted, Error> {
-        let SubmitRequest { submission, now } = one;
+        let SubmitRequest { submission, registration, now } = one;
         let count = submission.jobs.len() as i64;
         let batch = if submission.is_batch { Some(add_batch(write, &submission.owner, *now).await?) } else { None };
         let mut turn = self.lanes.get_mut(&key(submission)).map_or(0, |lane| lane.take(count));
@@ -217,6 +233,9 @@ impl<'a> Acceptance<'a> {
             jobs.push(id);
         }
         self.counts.add(queue, owner, count, 0, *now);
+        if let Some(registration) = registration {
+            self.registered.add(registration, &jobs, batch, *now);
+        }
         Ok(Submitted { jobs, batch })
     }
 
@@ -244,7 +263,7 @@ impl<'a> Acceptance<'a> {
             .bind(rows::to_json(&lanes))
             .execute(write.connection())
             .await?;
-        Ok(())
+        self.registered.write(dialect, write.connection()).await
     }
 }
 
