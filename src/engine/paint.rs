@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::image::Frame;
 use super::light::Light;
 use super::limits::{Cancel, Limits};
+use super::op::adjust::Adjustment;
 use super::op::{blur, canvas, composite, crop, resize, rotate, round, sharpen, text};
 use super::program::{Program, Step};
 use super::{Error, color, decode, metadata};
@@ -21,6 +22,8 @@ pub(super) enum Prepared<'a> {
     Step(&'a Step),
     /// Paint once at a corner.
     Over { mark: Frame, at: (i64, i64), dissolve_percent: u8 },
+    /// Change colours.
+    Adjust(Adjustment),
     /// Paint all over.
     Tile { mark: Frame, gap: (u32, u32), dissolve_percent: u8 },
 }
@@ -58,6 +61,7 @@ impl Prepared<'_> {
     pub(super) fn apply(&self, mut frame: Frame, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
         match self {
             Self::Step(step) => return apply(step, frame, light, cancel),
+            Self::Adjust(adjustment) => return adjustment.apply(frame, cancel),
             Self::Over { mark, at, dissolve_percent } => composite::over(&mut frame, mark, *at, *dissolve_percent),
             Self::Tile { mark, gap, dissolve_percent } => {
                 composite::tile(&mut frame, mark, *gap, *dissolve_percent, cancel)?;
@@ -97,6 +101,7 @@ pub(super) fn prepare<'a>(
             let mark = text::tiled(size, tiled)?;
             Prepared::Over { mark, at: (0, 0), dissolve_percent: tiled.lettering.dissolve }
         }
+        Step::Adjust(changes) => Prepared::Adjust(Adjustment::new(changes)),
         step => Prepared::Step(step),
     })
 }
@@ -134,6 +139,6 @@ fn apply(step: &Step, frame: Frame, light: Light, cancel: &Cancel) -> Result<Fra
         Step::Sharpen => sharpen::sharpen(frame, cancel)?,
         Step::RoundCorners { radius_x, radius_y } => round::round_corners(frame, radius_x, radius_y),
         // Prepared before the first frame.
-        Step::Mark { .. } | Step::TileMark { .. } | Step::Text(_) | Step::TiledText(_) => frame,
+        Step::Mark { .. } | Step::TileMark { .. } | Step::Text(_) | Step::TiledText(_) | Step::Adjust(_) => frame,
     })
 }

@@ -10,6 +10,7 @@ use super::light::Light;
 use super::planes;
 use crate::color::Color;
 use crate::geometry::{Orientation, Rect, Size};
+use crate::plan::adjust::Change;
 use crate::plan::image_mogr2::SizeLimit;
 use crate::plan::output::{Accepts, OutputFormat, QualityTarget};
 use crate::plan::watermark::{TextMark, TiledText};
@@ -138,6 +139,8 @@ pub enum Step {
         /// Vertical radius in pixels.
         radius_y: u32,
     },
+    /// Change colours, in this order.
+    Adjust(Vec<Change>),
     /// Paint a picture once.
     Mark {
         /// Which of the plan's pictures, in painting order.
@@ -341,6 +344,10 @@ impl fmt::Display for Step {
             Self::Blur { radius_px, sigma_px } => write!(f, "blur with radius {radius_px}, sigma {sigma_px}"),
             Self::Sharpen => f.write_str("sharpen"),
             Self::RoundCorners { radius_x, radius_y } => write!(f, "round corners by {radius_x},{radius_y}"),
+            Self::Adjust(changes) => {
+                f.write_str("adjust")?;
+                changes.iter().try_for_each(|change| write!(f, " {change}"))
+            }
             Self::Mark { picture, size, at: (x, y), dissolve_percent } => {
                 write!(f, "paint picture {picture} of {size} at {x},{y} with {dissolve_percent} %")
             }

@@ -127,6 +127,12 @@ impl<'a> Resolver<'a> {
                 self.format = OutputFormat::Png;
                 Ok(())
             }
+            Fop::Adjust(adjust) => {
+                if !adjust.changes.is_empty() {
+                    self.steps.push(Step::Adjust(adjust.changes.clone()));
+                }
+                Ok(())
+            }
             Fop::ImageSlim(slim) => self.slim(slim.level),
             Fop::ImageInfo => {
                 self.answer = Kind::Info { of_source: first };

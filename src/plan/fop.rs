@@ -4,19 +4,20 @@ use std::fmt;
 
 use super::output::FormatChoice;
 use super::scan::{self, Cursor};
-use super::{Fop, ImageMogr2, ImageSlim, ImageView, ImageView2, ParseError, RoundPic, SaveAs, Watermark};
+use super::{Adjust, Fop, ImageMogr2, ImageSlim, ImageView, ImageView2, ParseError, RoundPic, SaveAs, Watermark};
 
 /// Reads the arguments of one fop.
 type Reader = fn(&mut Cursor<'_>) -> Result<Fop, ParseError>;
 
 /// The fops of this server by the names that pipelines have for them.
-const READERS: [(&str, Reader); 11] = [
+const READERS: [(&str, Reader); 12] = [
     ("imageView2", |cursor| ImageView2::parse(cursor).map(Fop::ImageView2)),
     ("imageView", |cursor| ImageView::parse(cursor).map(Fop::ImageView)),
     ("imageMogr2", |cursor| ImageMogr2::parse(cursor).map(Fop::ImageMogr2)),
     ("imageMogr", |cursor| ImageMogr2::parse_legacy(cursor).map(Fop::ImageMogr2)),
     ("watermark", |cursor| Watermark::parse(cursor).map(Fop::Watermark)),
     ("roundPic", |cursor| RoundPic::parse(cursor).map(Fop::RoundPic)),
+    ("adjust", |cursor| Adjust::parse(cursor).map(Fop::Adjust)),
     ("imageslim", |cursor| ImageSlim::parse(cursor).map(Fop::ImageSlim)),
     ("imageInfo", |cursor| cursor.end().map(|()| Fop::ImageInfo)),
     ("exif", |cursor| cursor.end().map(|()| Fop::Exif)),
@@ -76,6 +77,7 @@ impl Fop {
             Self::ImageMogr2(_) => "imageMogr2",
             Self::Watermark(_) => "watermark",
             Self::RoundPic(_) => "roundPic",
+            Self::Adjust(_) => "adjust",
             Self::ImageSlim(_) => "imageslim",
             Self::ImageInfo => "imageInfo",
             Self::Exif => "exif",
@@ -121,6 +123,7 @@ impl fmt::Display for Fop {
             Self::ImageMogr2(mogr) => write!(f, "{mogr}"),
             Self::Watermark(mark) => write!(f, "{mark}"),
             Self::RoundPic(round) => write!(f, "{round}"),
+            Self::Adjust(adjust) => write!(f, "{adjust}"),
             Self::ImageSlim(slim) => write!(f, "{slim}"),
             Self::SaveAs(saveas) => write!(f, "{saveas}"),
             Self::ImageInfo | Self::Exif | Self::ImageAve => f.write_str(self.name()),

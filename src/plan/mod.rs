@@ -5,6 +5,7 @@
 //! source's version it is the cache key. Sizes are worked out here too, without pixels: each operator knows what it
 //! makes of a size.
 
+pub mod adjust;
 mod crop;
 mod extent;
 mod fop;
@@ -29,6 +30,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::ErrorKind;
+pub use adjust::Adjust;
 pub use image_mogr2::ImageMogr2;
 pub use image_slim::ImageSlim;
 pub use image_view::ImageView;
@@ -63,6 +65,8 @@ pub enum Fop {
     ImageMogr2(ImageMogr2),
     /// `watermark/<1-4>/…`.
     Watermark(Watermark),
+    /// `adjust/…`: changes of colour.
+    Adjust(Adjust),
     /// `roundPic/…`: rounded transparent corners.
     RoundPic(RoundPic),
     /// `imageslim…`: fewer bytes, same size and format.

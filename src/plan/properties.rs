@@ -13,7 +13,7 @@ use super::{Plan, Query};
 use crate::geometry::{Gravity, Rect, Size};
 
 /// Segments of real pipelines, whole arguments among them, so that a random sequence is often a plan.
-const TOKENS: [&str; 93] = [
+const TOKENS: [&str; 97] = [
     "imageView2/2",
     "imageView2/1/w/200/h/200",
     "imageView/1/w/50/h/50",
@@ -107,6 +107,10 @@ const TOKENS: [&str; 93] = [
     "saveKey/JChldGFnKQ",
     "savePattern/JChrZXkp",
     "sign/AK:c2ln",
+    "adjust",
+    "brightness/-20",
+    "gamma/2.2",
+    "hue/-90",
 ];
 
 /// Names that start a pipeline and arguments after them; about one in ten is a plan.
@@ -153,6 +157,7 @@ fn plans() -> impl Strategy<Value = String> {
         fop("watermark/3/text/5a6L5L2T", several),
         fop("watermark/4/text/5a6L5L2T", tiled),
         fop("roundPic/radiusx/5/radiusy/!9p", vec!["radiusx/5", "radiusy/!9p"]),
+        fop("adjust", vec!["brightness/-20", "contrast/100", "hue/-90", "gamma/.4", "grayscale/1", "sepia/0"]),
         fop("imageslim", vec!["zlevel/7"]),
     ];
     prop::collection::vec(stage, 1..5).prop_map(|stages| stages.join("|"))

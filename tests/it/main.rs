@@ -18,6 +18,7 @@ mod dlcs_assets;
 mod dlcs_queue;
 mod explain;
 mod fast_path;
+mod fop_adjust;
 mod fop_image_mogr2;
 mod fop_image_view2;
 mod fop_metadata;

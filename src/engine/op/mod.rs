@@ -4,6 +4,7 @@
 //! infallible: the invariants of [`Frame`](super::image::Frame) leave nothing to refuse. All of them are
 //! deterministic and run on the calling thread.
 
+pub mod adjust;
 pub mod average;
 pub mod blur;
 pub mod canvas;
