@@ -16,6 +16,7 @@ use crate::cache::sources::Freshness;
 use crate::cache::tier::{Folder, Tier};
 use crate::config::{BucketConfig, Config, TlsConfig};
 use crate::helpers;
+use crate::http::dialect::blitline::{self, Blitline};
 use crate::http::dialect::dlcs::{self, Dlcs};
 use crate::http::dialect::qiniu::pfop::Pfops;
 use crate::http::dialect::qiniu::{self, Qiniu};
@@ -273,6 +274,14 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
                 config: Arc::new(config.dlcs.clone()),
             }));
         }
+        let blitline = Blitline {
+            queue: queue.clone(),
+            transformer: state.transformer.clone(),
+            keys: Arc::clone(&keys),
+            url: config.blitline.url.clone(),
+            delivery_port: delivery.port(),
+        };
+        routes = routes.merge(blitline::router(blitline));
         jobs = Some(queue.clone());
         pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
     }

@@ -4,6 +4,7 @@
 //! written `AK:signature` (spec 2); [`signed_url`] is ours. Nothing here reads a clock, a socket or a file.
 
 pub mod basic;
+pub mod blitline;
 pub mod download;
 pub mod key_ring;
 pub mod management;

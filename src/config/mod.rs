@@ -76,6 +76,8 @@ pub struct Config {
     pub dlcs: DlcsConfig,
     /// The Altizure API. Checked, and not used yet.
     pub altizure: Option<AltizureConfig>,
+    /// The Blitline API.
+    pub blitline: BlitlineConfig,
 }
 
 /// `[cache]`
@@ -206,6 +208,13 @@ pub struct AltizureConfig {
     pub bucket: String,
     /// What a start call runs over the Ready images.
     pub pipeline: Option<String>,
+}
+
+/// `[blitline]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlitlineConfig {
+    /// What the URLs of results begin with: `{url}/{bucket}/{key}`. Default: the delivery listener.
+    pub url: Option<url::Url>,
 }
 
 /// Where jobs are kept. Printed as its scheme alone: the rest may hold a password.

@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::{
-    AltizureConfig, CacheConfig, Config, DlcsConfig, DlcsCustomer, FetchConfig, JobsConfig, LimitsConfig, NOT_SETTINGS,
-    bucket, check, server,
+    AltizureConfig, BlitlineConfig, CacheConfig, Config, DlcsConfig, DlcsCustomer, FetchConfig, JobsConfig,
+    LimitsConfig, NOT_SETTINGS, bucket, check, server,
 };
 use crate::auth::Key;
 use crate::engine::limits::Limits;
@@ -88,6 +88,7 @@ fn read_config(mut root: Section<'_>, validate: &dyn Fn(&str) -> Result<(), Stri
         program: None,
         dlcs: read_dlcs(root.section("dlcs"), &mut references),
         altizure: read_altizure(&mut root, &mut references, validate),
+        blitline: read_blitline(root.section("blitline")),
     };
     root.finish();
     check::references(&references, &config, report);
@@ -240,6 +241,20 @@ fn read_dlcs(mut section: Section<'_>, references: &mut References) -> DlcsConfi
     };
     section.finish();
     config
+}
+
+fn read_blitline(mut section: Section<'_>) -> BlitlineConfig {
+    let written = section.placed::<String>("url");
+    let url = written.as_ref().and_then(|it| url::Url::parse(&it.value).ok());
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none());
+    if let (Some(written), None) = (&written, &url) {
+        let hint = "write http://HOST or https://HOST, with a path or without";
+        section
+            .report()
+            .add(written.mistake("is no address that the URLs of results could begin with").with_hint(hint));
+    }
+    section.finish();
+    BlitlineConfig { url }
 }
 
 fn read_altizure(

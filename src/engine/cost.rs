@@ -9,7 +9,7 @@
 
 use super::encode::{self, score};
 use super::image::{ColorModel, Depth, Format, Header, Sampling};
-use super::op::{resample, resize, resize_deep};
+use super::op::{blend, resample, resize, resize_deep};
 use super::program::{Answer, Cost, ImageOutput, Program, Step};
 use crate::geometry::Size;
 use crate::plan::output::{OutputFormat, QualityTarget};
@@ -119,7 +119,9 @@ impl Tally {
         let mut size = program.source.size;
         for step in &program.steps {
             let painted = match step {
-                Step::Mark { picture, size, .. } | Step::TileMark { picture, size, .. } => {
+                Step::Mark { picture, size, .. }
+                | Step::TileMark { picture, size, .. }
+                | Step::Blend { picture, size, .. } => {
                     self.at_once(pictures.get(*picture).map_or(0, |header| decoder_bytes(header, 8, Depth::Eight)));
                     size.area() * 4
                 }
@@ -169,6 +171,9 @@ impl Tally {
     fn step(&mut self, step: &Step, picture: Picture) -> Picture {
         let channels = match step {
             Step::RoundCorners { .. } => 4,
+            Step::Blend { op, .. } if blend::clears(*op) => 4,
+            Step::Flatten(_) => picture.channels().min(3),
+            Step::Filter(_) => picture.channels(),
             Step::Rotate { degrees, background, .. } if degrees % 90 != 0 && !background.is_opaque() => 4,
             Step::Place { background, .. } if !background.is_opaque() => 4,
             Step::Orient(_) | Step::Resize(_) | Step::Crop(_) | Step::Blur { .. } | Step::Sharpen => picture.channels(),

@@ -44,8 +44,15 @@ impl DeepStep {
             Step::Rotate { degrees, canvas, background } => Some(Self::Rotate { degrees, canvas, background }),
             Step::Blur { radius_px, sigma_px } => Some(Self::Blur { radius_px, sigma_px }),
             Step::Sharpen => Some(Self::Sharpen),
-            // Marks and letters are composited with 8 bits, and colours looked up.
-            Step::Mark { .. } | Step::TileMark { .. } | Step::Text(_) | Step::TiledText(_) | Step::Adjust(_) => None,
+            // Layers and letters are composited with 8 bits, and values looked up.
+            Step::Mark { .. }
+            | Step::TileMark { .. }
+            | Step::Blend { .. }
+            | Step::Text(_)
+            | Step::TiledText(_)
+            | Step::Adjust(_)
+            | Step::Filter(_)
+            | Step::Flatten(_) => None,
         }
     }
 

@@ -6,10 +6,15 @@ use super::image::Frame;
 use super::light::Light;
 use super::limits::{Cancel, Limits};
 use super::op::adjust::Adjustment;
-use super::op::{blur, canvas, composite, crop, resize, rotate, round, sharpen, text};
+use super::op::{
+    blend, blur, canvas, composite, crop, median, pixelate, resize, rotate, round, sharpen, text, tone, vignette,
+};
 use super::program::{Program, Step};
+use super::resolve::blur_radius;
 use super::{Error, color, decode, metadata};
 use crate::geometry::Size;
+use crate::plan::composite::BlendOp;
+use crate::plan::filter::Filter;
 
 /// A program's steps with their pictures and texts ready, to be applied to every frame.
 pub(super) struct Painter<'a> {
@@ -24,6 +29,8 @@ pub(super) enum Prepared<'a> {
     Over { mark: Frame, at: (i64, i64), dissolve_percent: u8 },
     /// Change colours.
     Adjust(Adjustment),
+    /// Combine at a corner.
+    Blend { upper: Frame, at: (i64, i64), dissolve_percent: u8, op: BlendOp },
     /// Paint all over.
     Tile { mark: Frame, gap: (u32, u32), dissolve_percent: u8 },
 }
@@ -61,6 +68,12 @@ impl Prepared<'_> {
     pub(super) fn apply(&self, mut frame: Frame, light: Light, cancel: &Cancel) -> Result<Frame, Error> {
         match self {
             Self::Step(step) => return apply(step, frame, light, cancel),
+            Self::Blend { upper, at, dissolve_percent, op: BlendOp::Over } => {
+                composite::over(&mut frame, upper, *at, *dissolve_percent);
+            }
+            Self::Blend { upper, at, dissolve_percent, op } => {
+                return blend::blend(frame, upper, *at, *dissolve_percent, *op, cancel);
+            }
             Self::Adjust(adjustment) => return adjustment.apply(frame, cancel),
             Self::Over { mark, at, dissolve_percent } => composite::over(&mut frame, mark, *at, *dissolve_percent),
             Self::Tile { mark, gap, dissolve_percent } => {
@@ -90,6 +103,10 @@ pub(super) fn prepare<'a>(
         }
         Step::TileMark { picture, size, gap, dissolve_percent } => {
             Prepared::Tile { mark: load(*picture, *size)?, gap: *gap, dissolve_percent: *dissolve_percent }
+        }
+        Step::Blend { picture, size, part, at, dissolve_percent, op } => {
+            let upper = crop::crop(load(*picture, *size)?, *part);
+            Prepared::Blend { upper, at: *at, dissolve_percent: *dissolve_percent, op: *op }
         }
         Step::Text(text) => {
             let mark = text::render(&text.lettering, TEXT_LIMIT)?;
@@ -138,7 +155,25 @@ fn apply(step: &Step, frame: Frame, light: Light, cancel: &Cancel) -> Result<Fra
         Step::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px, cancel)?,
         Step::Sharpen => sharpen::sharpen(frame, cancel)?,
         Step::RoundCorners { radius_x, radius_y } => round::round_corners(frame, radius_x, radius_y),
+        Step::Filter(filter) => apply_filter(filter, frame, cancel)?,
+        Step::Flatten(color) => canvas::flatten(frame, color),
         // Prepared before the first frame.
-        Step::Mark { .. } | Step::TileMark { .. } | Step::Text(_) | Step::TiledText(_) | Step::Adjust(_) => frame,
+        Step::Mark { .. }
+        | Step::TileMark { .. }
+        | Step::Blend { .. }
+        | Step::Text(_)
+        | Step::TiledText(_)
+        | Step::Adjust(_) => frame,
     })
+}
+
+fn apply_filter(filter: Filter, frame: Frame, cancel: &Cancel) -> Result<Frame, Error> {
+    match filter {
+        Filter::Blur(sigma_px) => blur::blur(frame, blur_radius(sigma_px), sigma_px, cancel),
+        Filter::Unsharp(unsharp) => sharpen::unsharp(frame, unsharp, blur_radius(unsharp.sigma_px), cancel),
+        Filter::Median(radius) => median::median(&frame, radius, cancel),
+        Filter::Pixelate(edge) => pixelate::pixelate(frame, edge, cancel),
+        Filter::Vignette(vignette) => vignette::vignette(frame, vignette, cancel),
+        Filter::Tone(tone) => tone::tone(frame, tone, cancel),
+    }
 }

@@ -11,6 +11,9 @@ use super::planes;
 use crate::color::Color;
 use crate::geometry::{Orientation, Rect, Size};
 use crate::plan::adjust::Change;
+use crate::plan::composite::BlendOp;
+use crate::plan::facts::Facts;
+use crate::plan::filter::Filter;
 use crate::plan::image_mogr2::SizeLimit;
 use crate::plan::output::{Accepts, OutputFormat, QualityTarget};
 use crate::plan::watermark::{TextMark, TiledText};
@@ -163,6 +166,25 @@ pub enum Step {
         /// Opacity, 1–100.
         dissolve_percent: u8,
     },
+    /// Change samples by their neighbours.
+    Filter(Filter),
+    /// Put what is transparent onto a colour.
+    Flatten(Color),
+    /// Combine with a picture where that lies.
+    Blend {
+        /// Which of the plan's pictures, in painting order.
+        picture: usize,
+        /// Size it is scaled to.
+        size: Size,
+        /// What is kept of it then.
+        part: Rect,
+        /// The top-left corner of that.
+        at: (i64, i64),
+        /// Opacity, 1–100.
+        dissolve_percent: u8,
+        /// How.
+        op: BlendOp,
+    },
     /// Set text at an anchor.
     Text(TextMark),
     /// Set text all over.
@@ -178,6 +200,8 @@ pub enum Answer {
     Info(Option<ImageOutput>),
     /// `exif` of the source.
     Exif,
+    /// `facts` of the source.
+    Facts(Facts),
     /// `imageAve` of the picture that the steps make.
     Average,
 }
@@ -305,13 +329,13 @@ impl Program {
     pub const fn image_output(&self) -> Option<&ImageOutput> {
         match &self.answer {
             Answer::Image(output) | Answer::Info(Some(output)) => Some(output),
-            Answer::Info(None) | Answer::Exif | Answer::Average => None,
+            Answer::Info(None) | Answer::Exif | Answer::Facts(_) | Answer::Average => None,
         }
     }
 
     /// Whether the answer needs no pixels of the source.
     pub const fn is_header_only(&self) -> bool {
-        matches!(self.answer, Answer::Info(None) | Answer::Exif)
+        matches!(self.answer, Answer::Info(None) | Answer::Exif | Answer::Facts(_))
     }
 }
 
@@ -353,6 +377,12 @@ impl fmt::Display for Step {
             }
             Self::TileMark { picture, size, gap: (x, y), dissolve_percent } => {
                 write!(f, "tile picture {picture} of {size}, gaps {x},{y}, with {dissolve_percent} %")
+            }
+            Self::Filter(filter) => write!(f, "filter {filter}"),
+            Self::Flatten(color) => write!(f, "flatten onto {color}"),
+            Self::Blend { picture, size, at: (x, y), op, dissolve_percent, .. } => {
+                let op = op.name();
+                write!(f, "combine with picture {picture} of {size} at {x},{y} by {op} with {dissolve_percent} %")
             }
             Self::Text(mark) => write!(f, "set {:?} at {}", mark.lettering.text, mark.placement.gravity.name()),
             Self::TiledText(tiled) => write!(f, "tile {:?}", tiled.lettering.text),

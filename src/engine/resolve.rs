@@ -13,10 +13,14 @@ use super::view::View;
 use super::{cost, decode, deep, encode};
 use crate::color::Color;
 use crate::geometry::{Fit, Orientation, Rect, Size};
+use crate::plan::composite::Composite;
+use crate::plan::facts::Facts;
+use crate::plan::filter::{Filter, Filters};
 use crate::plan::image_mogr2::{MogrOp, SizeLimit, rotated_canvas};
 use crate::plan::output::{FormatChoice, OutputFormat, OutputSettings, Quality, QualityTarget};
+use crate::plan::size::Sized;
 use crate::plan::watermark::{ImageMark, Mark, Paint, Watermark};
-use crate::plan::{Fop, ImageMogr2, Plan};
+use crate::plan::{Cut, Fop, ImageMogr2, Plan, Sizing};
 
 /// Works out the program for `plan` on the source with `header`, with the plan's pictures' headers in painting order.
 ///
@@ -84,6 +88,7 @@ enum Kind {
     Image,
     Info { of_source: bool },
     Exif,
+    Facts(Facts),
     Average,
 }
 
@@ -133,6 +138,17 @@ impl<'a> Resolver<'a> {
                 }
                 Ok(())
             }
+            Fop::Size(sizing) => self.sizing(*sizing),
+            Fop::Cut(cut) => self.cut(*cut),
+            Fop::Filter(filters) => {
+                self.filters(filters);
+                Ok(())
+            }
+            Fop::Flatten(flatten) => {
+                self.steps.push(Step::Flatten(flatten.0));
+                Ok(())
+            }
+            Fop::Composite(composite) => self.composite(composite),
             Fop::ImageSlim(slim) => self.slim(slim.level),
             Fop::ImageInfo => {
                 self.answer = Kind::Info { of_source: first };
@@ -140,6 +156,10 @@ impl<'a> Resolver<'a> {
             }
             Fop::Exif => {
                 self.answer = Kind::Exif;
+                Ok(())
+            }
+            Fop::Facts(facts) => {
+                self.answer = Kind::Facts(*facts);
                 Ok(())
             }
             Fop::ImageAve => {
@@ -263,6 +283,59 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
+    fn sizing(&mut self, sizing: Sizing) -> Result<(), Error> {
+        let Sized { fit, placed } = sizing.of(self.size);
+        self.resize(fit.scaled)?;
+        if let Some(rect) = fit.crop {
+            self.crop(rect);
+        }
+        if let Some(placed) = placed {
+            self.grow(placed.canvas)?;
+            self.steps.push(Step::Place { canvas: placed.canvas, offset: placed.offset, background: sizing.color });
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, cut: Cut) -> Result<(), Error> {
+        let rect = cut.rect(self.size).ok_or_else(|| Error::Argument {
+            fop: "cut",
+            argument: "box",
+            value: format!("wholly outside the image of {}", self.size),
+            expected: "a box that meets the image".to_owned(),
+        })?;
+        self.crop(rect);
+        Ok(())
+    }
+
+    fn filters(&mut self, filters: &Filters) {
+        self.steps.extend(filters.0.iter().map(|filter| match *filter {
+            Filter::Blur(sigma_px) => Step::Blur { radius_px: blur_radius(sigma_px), sigma_px },
+            filter => Step::Filter(filter),
+        }));
+    }
+
+    fn composite(&mut self, composite: &Composite) -> Result<(), Error> {
+        let picture = self.next_picture;
+        self.next_picture += 1;
+        let header = self.pictures.get(picture).ok_or(Error::NotAnImage)?;
+        self.limits.check_source(header.size)?;
+        let fit = composite.fit(header.display_size(), self.size);
+        // It is scaled to a frame of its own, which nothing else bounds.
+        if fit.scaled.exceeds(header.display_size()) {
+            self.check_output(fit.scaled)?;
+        }
+        let dissolve_percent = composite.dissolve;
+        if composite.tiles {
+            let (size, gap) = (fit.scaled, (0, 0));
+            self.steps.push(Step::TileMark { picture, size, gap, dissolve_percent });
+            return Ok(());
+        }
+        let part = fit.crop.unwrap_or(Rect { x: 0, y: 0, size: fit.scaled });
+        let at = composite.gravity.place(part.size, self.size, composite.x.into(), composite.y.into());
+        self.steps.push(Step::Blend { picture, size: fit.scaled, part, at, dissolve_percent, op: composite.op });
+        Ok(())
+    }
+
     fn slim(&mut self, level: u8) -> Result<(), Error> {
         if !matches!(self.format, OutputFormat::Jpeg | OutputFormat::Png) {
             return Err(Error::Argument {
@@ -357,6 +430,7 @@ impl<'a> Resolver<'a> {
             Kind::Info { of_source: true } => Answer::Info(None),
             Kind::Info { of_source: false } => Answer::Info(Some(self.image_output())),
             Kind::Exif => Answer::Exif,
+            Kind::Facts(facts) => Answer::Facts(facts),
             Kind::Average => Answer::Average,
         };
         let encoded = matches!(answer, Answer::Image(_) | Answer::Info(Some(_)));
@@ -370,7 +444,7 @@ impl<'a> Resolver<'a> {
             _ if animated => None,
             Answer::Image(output) | Answer::Info(Some(output)) => self.planes(Some(output)),
             Answer::Average => self.planes(None),
-            Answer::Info(None) | Answer::Exif => None,
+            Answer::Info(None) | Answer::Exif | Answer::Facts(_) => None,
         };
         let depth = match &answer {
             Answer::Image(output) | Answer::Info(Some(output)) if !animated => self.depth(output),
@@ -384,7 +458,7 @@ impl<'a> Resolver<'a> {
             _ if depth == Depth::Sixteen => None,
             Answer::Image(output) | Answer::Info(Some(output)) => self.scaled_rows(Some(output)),
             Answer::Average => self.scaled_rows(None),
-            Answer::Info(None) | Answer::Exif => None,
+            Answer::Info(None) | Answer::Exif | Answer::Facts(_) => None,
         };
         let size = self.size;
         let mut program = Program {
@@ -504,6 +578,14 @@ impl<'a> Resolver<'a> {
         }
     }
 }
+
+/// Where the kernel of a blur ends: three standard deviations hold all but a few thousandths of it.
+pub(super) fn blur_radius(sigma_px: f32) -> u32 {
+    ((3.0 * sigma_px).ceil() as u32).clamp(1, MAX_BLUR_RADIUS)
+}
+
+/// Longest radius of a blur, in pixels, whose work grows with it.
+const MAX_BLUR_RADIUS: u32 = 50;
 
 /// Longest edge of a WebP picture, in pixels.
 const MAX_WEBP_EDGE: u32 = 16_383;

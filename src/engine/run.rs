@@ -1,6 +1,8 @@
 //! Executes a program: decode, steps, encode. One frame is in memory at a time, also for animations.
 
 use bytes::Bytes;
+use md5::{Digest as _, Md5};
+use sha2::Sha256;
 
 use super::deep::{self, DeepStep};
 use super::encode::search::{self, Found, Goal};
@@ -12,6 +14,7 @@ use super::paint::Painter;
 use super::planes::Planes;
 use super::program::{Answer, ImageOutput, Program, Slim};
 use super::{Error, color, decode, encode};
+use crate::plan::facts::{Digest, Facts};
 use crate::plan::image_mogr2::{SizeBound, SizeLimit};
 use crate::plan::output::{OutputFormat, QualityTarget};
 
@@ -86,6 +89,7 @@ pub fn run(
             let exif = metadata::read(source, &program.source).exif.ok_or(Error::NoExif)?;
             Ok(json(&metadata::exif_json(&exif)?))
         }
+        Answer::Facts(facts) => Ok(json(&told(&program.source, source, *facts))),
         Answer::Average => {
             let frame = job.average_frame(pictures)?;
             job.frame_output(frame)
@@ -100,6 +104,28 @@ pub(super) fn profile(program: &Program, source: &[u8]) -> Option<Vec<u8>> {
 
 fn json(value: &serde_json::Value) -> Output {
     Output { body: value.to_string().into(), content: Content::Json, found_quality: None }
+}
+
+/// `facts`: what `imageInfo` says, and what is asked for beside it. No EXIF is an empty object.
+fn told(header: &Header, source: &[u8], facts: Facts) -> serde_json::Value {
+    let mut told = info(header);
+    if facts.exif {
+        let exif = metadata::read(source, header).exif.and_then(|exif| metadata::exif_json(&exif).ok());
+        told["exif"] = exif.unwrap_or_else(|| serde_json::json!({}));
+    }
+    if let Some(digest) = facts.digest {
+        told["digest"] = hexadecimal(digest, source).into();
+    }
+    told
+}
+
+fn hexadecimal(digest: Digest, bytes: &[u8]) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    match digest {
+        Digest::Md5 => hex(&Md5::digest(bytes)),
+        Digest::Crc32 => format!("{:08x}", crc32fast::hash(bytes)),
+        Digest::Sha256 => hex(&Sha256::digest(bytes)),
+    }
 }
 
 /// `imageInfo` (spec 4.5): stored size, before orientation.

@@ -101,6 +101,7 @@ fn result(program: &Program) -> Value {
         Answer::Info(Some(image)) => json!({ "imageInfo": output(image) }),
         Answer::Info(None) => json!("imageInfo of the source"),
         Answer::Exif => json!("exif of the source"),
+        Answer::Facts(_) => json!("facts of the source"),
         Answer::Average => json!("average colour"),
     }
 }

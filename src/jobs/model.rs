@@ -312,6 +312,9 @@ pub struct Failure {
     /// The operator that failed, counted from 0, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<usize>,
+    /// Whether the source could not be had, so that nothing was worked on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_source: bool,
 }
 
 /// A job as it stands.

@@ -143,7 +143,7 @@ struct Trouble {
 
 impl Trouble {
     fn new(kind: ErrorKind, message: &dyn std::fmt::Display) -> Self {
-        Self { kind, failure: Failure { message: message.to_string(), stage: None } }
+        Self { kind, failure: Failure { message: message.to_string(), stage: None, of_source: false } }
     }
 }
 
@@ -182,7 +182,8 @@ impl Work {
         let mut record = Record { queue, claim, max_attempts: self.settings.max_attempts, ended: Ended::Done };
         match self.described(claim).await {
             Ok(source) => Box::pin(self.make_all(&mut record, &left, &source)).await?,
-            Err(trouble) => {
+            Err(mut trouble) => {
+                trouble.failure.of_source = true;
                 for position in left {
                     record.keep(position, Err(trouble.clone())).await?;
                 }

@@ -4,13 +4,16 @@ use std::fmt;
 
 use super::output::FormatChoice;
 use super::scan::{self, Cursor};
-use super::{Adjust, Fop, ImageMogr2, ImageSlim, ImageView, ImageView2, ParseError, RoundPic, SaveAs, Watermark};
+use super::{
+    Adjust, Composite, Cut, Facts, Filters, Flatten, Fop, ImageMogr2, ImageSlim, ImageView, ImageView2, ParseError,
+    RoundPic, SaveAs, Sizing, Watermark,
+};
 
 /// Reads the arguments of one fop.
 type Reader = fn(&mut Cursor<'_>) -> Result<Fop, ParseError>;
 
 /// The fops of this server by the names that pipelines have for them.
-const READERS: [(&str, Reader); 12] = [
+const READERS: [(&str, Reader); 18] = [
     ("imageView2", |cursor| ImageView2::parse(cursor).map(Fop::ImageView2)),
     ("imageView", |cursor| ImageView::parse(cursor).map(Fop::ImageView)),
     ("imageMogr2", |cursor| ImageMogr2::parse(cursor).map(Fop::ImageMogr2)),
@@ -18,9 +21,15 @@ const READERS: [(&str, Reader); 12] = [
     ("watermark", |cursor| Watermark::parse(cursor).map(Fop::Watermark)),
     ("roundPic", |cursor| RoundPic::parse(cursor).map(Fop::RoundPic)),
     ("adjust", |cursor| Adjust::parse(cursor).map(Fop::Adjust)),
+    ("size", |cursor| Sizing::parse(cursor).map(Fop::Size)),
+    ("cut", |cursor| Cut::parse(cursor).map(Fop::Cut)),
+    ("filter", |cursor| Filters::parse(cursor).map(Fop::Filter)),
+    ("flatten", |cursor| Flatten::parse(cursor).map(Fop::Flatten)),
+    ("composite", |cursor| Composite::parse(cursor).map(Fop::Composite)),
     ("imageslim", |cursor| ImageSlim::parse(cursor).map(Fop::ImageSlim)),
     ("imageInfo", |cursor| cursor.end().map(|()| Fop::ImageInfo)),
     ("exif", |cursor| cursor.end().map(|()| Fop::Exif)),
+    ("facts", |cursor| Facts::parse(cursor).map(Fop::Facts)),
     ("imageAve", |cursor| cursor.end().map(|()| Fop::ImageAve)),
     ("saveas", |cursor| SaveAs::parse(cursor).map(Fop::SaveAs)),
 ];
@@ -78,9 +87,15 @@ impl Fop {
             Self::Watermark(_) => "watermark",
             Self::RoundPic(_) => "roundPic",
             Self::Adjust(_) => "adjust",
+            Self::Size(_) => "size",
+            Self::Cut(_) => "cut",
+            Self::Filter(_) => "filter",
+            Self::Flatten(_) => "flatten",
+            Self::Composite(_) => "composite",
             Self::ImageSlim(_) => "imageslim",
             Self::ImageInfo => "imageInfo",
             Self::Exif => "exif",
+            Self::Facts(_) => "facts",
             Self::ImageAve => "imageAve",
             Self::SaveAs(_) => "saveas",
         }
@@ -88,7 +103,7 @@ impl Fop {
 
     /// Whether its result is JSON about the picture instead of a picture.
     pub const fn is_metadata(&self) -> bool {
-        matches!(self, Self::ImageInfo | Self::Exif | Self::ImageAve)
+        matches!(self, Self::ImageInfo | Self::Exif | Self::Facts(_) | Self::ImageAve)
     }
 
     /// The format that it names; rounded corners need one with alpha, and `imageslim` keeps the picture's own.
@@ -124,7 +139,13 @@ impl fmt::Display for Fop {
             Self::Watermark(mark) => write!(f, "{mark}"),
             Self::RoundPic(round) => write!(f, "{round}"),
             Self::Adjust(adjust) => write!(f, "{adjust}"),
+            Self::Size(sizing) => write!(f, "{sizing}"),
+            Self::Cut(cut) => write!(f, "{cut}"),
+            Self::Filter(filters) => write!(f, "{filters}"),
+            Self::Flatten(flatten) => write!(f, "{flatten}"),
+            Self::Composite(composite) => write!(f, "{composite}"),
             Self::ImageSlim(slim) => write!(f, "{slim}"),
+            Self::Facts(facts) => write!(f, "{facts}"),
             Self::SaveAs(saveas) => write!(f, "{saveas}"),
             Self::ImageInfo | Self::Exif | Self::ImageAve => f.write_str(self.name()),
         }

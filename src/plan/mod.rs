@@ -6,8 +6,13 @@
 //! makes of a size.
 
 pub mod adjust;
+pub mod composite;
 mod crop;
+pub mod cut;
 mod extent;
+pub mod facts;
+pub mod filter;
+pub mod flatten;
 mod fop;
 pub mod image_mogr2;
 pub mod image_slim;
@@ -20,6 +25,7 @@ pub mod query;
 pub mod round_pic;
 pub mod saveas;
 pub mod scan;
+pub mod size;
 mod size_limit;
 pub mod style;
 mod thumbnail;
@@ -31,6 +37,11 @@ use std::str::FromStr;
 
 use crate::error::ErrorKind;
 pub use adjust::Adjust;
+pub use composite::Composite;
+pub use cut::Cut;
+pub use facts::Facts;
+pub use filter::Filters;
+pub use flatten::Flatten;
 pub use image_mogr2::ImageMogr2;
 pub use image_slim::ImageSlim;
 pub use image_view::ImageView;
@@ -39,6 +50,7 @@ use output::FormatChoice;
 pub use query::Query;
 pub use round_pic::RoundPic;
 pub use saveas::SaveAs;
+pub use size::Sizing;
 pub use watermark::{ImageRef, Watermark};
 
 /// Most fops that a pipeline may have.
@@ -67,6 +79,16 @@ pub enum Fop {
     Watermark(Watermark),
     /// `adjust/…`: changes of colour.
     Adjust(Adjust),
+    /// `size/<how>/…`: a resize, and a cut or a canvas after it.
+    Size(Sizing),
+    /// `cut/…`: a box of the picture.
+    Cut(Cut),
+    /// `filter/…`: changes that look at neighbours.
+    Filter(Filters),
+    /// `flatten/<colour>`: transparency onto a colour.
+    Flatten(Flatten),
+    /// `composite/<picture>/…`: another picture over this one.
+    Composite(Composite),
     /// `roundPic/…`: rounded transparent corners.
     RoundPic(RoundPic),
     /// `imageslim…`: fewer bytes, same size and format.
@@ -75,6 +97,8 @@ pub enum Fop {
     ImageInfo,
     /// `exif`: the EXIF tags as JSON.
     Exif,
+    /// `facts/…`: all that there is to tell of the source, as JSON.
+    Facts(Facts),
     /// `imageAve`: the average colour as JSON.
     ImageAve,
     /// `saveas/<entry>…`: store the result.
@@ -108,7 +132,9 @@ impl Plan {
             let next = self.fops.get(index + 1);
             match fop {
                 Fop::SaveAs(_) if next.is_some() => return refuse(fop, "must be the last operator"),
-                Fop::Exif if index > 0 => return refuse(fop, "reads the original, so no operator may stand before it"),
+                Fop::Exif | Fop::Facts(_) if index > 0 => {
+                    return refuse(fop, "reads the original, so no operator may stand before it");
+                }
                 _ if fop.is_metadata() && next.is_some_and(|next| !matches!(next, Fop::SaveAs(_))) => {
                     return refuse(fop, "its result is not an image, so only saveas may follow");
                 }
@@ -118,13 +144,16 @@ impl Plan {
         Ok(())
     }
 
-    /// The pictures that its watermarks paint, in painting order, with repetitions.
+    /// The pictures that its watermarks and composites paint, in painting order, with repetitions.
     pub fn images(&self) -> impl Iterator<Item = &ImageRef> {
-        let marks = self.fops.iter().filter_map(|fop| match fop {
-            Fop::Watermark(mark) => Some(mark),
-            _ => None,
-        });
-        marks.flat_map(Watermark::images)
+        self.fops.iter().flat_map(|fop| {
+            let (mark, composite) = match fop {
+                Fop::Watermark(mark) => (Some(mark), None),
+                Fop::Composite(composite) => (None, Some(&composite.image)),
+                _ => (None, None),
+            };
+            mark.into_iter().flat_map(Watermark::images).chain(composite)
+        })
     }
 
     /// The format that the last fop that names one asks for.

@@ -158,6 +158,11 @@ fn plans() -> impl Strategy<Value = String> {
         fop("watermark/4/text/5a6L5L2T", tiled),
         fop("roundPic/radiusx/5/radiusy/!9p", vec!["radiusx/5", "radiusy/!9p"]),
         fop("adjust", vec!["brightness/-20", "contrast/100", "hue/-90", "gamma/.4", "grayscale/1", "sepia/0"]),
+        fop("size/pad/w/20/h/30", vec!["w/200", "h/300", "gravity/center", "color/cmVk", "unless-smaller/1"]),
+        fop("cut/w/9", vec!["w/200", "h/300", "gravity/center", "x/-5", "y/7", "keep-aspect/1", "square/1"]),
+        fop("filter/blur/2.5", vec!["median/3", "pixelate/20", "unsharp/1x.5x0", "tone/equalize", "vignette/9x1x2"]),
+        Just("flatten/cmVk".to_owned()),
+        fop("composite/YQ", vec!["x/-5", "fit/9x50p", "fill/9x9", "percent/.5", "op/xor", "tile/1", "dissolve/50"]),
         fop("imageslim", vec!["zlevel/7"]),
     ];
     prop::collection::vec(stage, 1..5).prop_map(|stages| stages.join("|"))

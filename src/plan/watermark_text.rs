@@ -294,7 +294,7 @@ impl Placement {
 impl ImageRef {
     const EXPECTED: &str = "URL-safe Base64 of an http or https URL, of kodo://bucket/key, or of a key";
 
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
         let encoded = cursor.value("image", Self::EXPECTED)?;
         let text = super::scan::decode_base64(encoded).filter(|text| !text.is_empty());
         let text = text.ok_or_else(|| cursor.invalid("image", encoded, Self::EXPECTED))?;

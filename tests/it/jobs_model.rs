@@ -86,7 +86,8 @@ impl Known {
         self.state = state;
         self.until = None;
         for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
-            *outcome = missing.map(|message| Outcome::Failed(Failure { message: message.to_owned(), stage: None }));
+            *outcome = missing
+                .map(|message| Outcome::Failed(Failure { message: message.to_owned(), stage: None, of_source: false }));
         }
     }
 
@@ -267,7 +268,7 @@ impl World {
     async fn record(&mut self, claim: usize, output: usize, is_failed: bool) {
         let Some(claim) = self.a_claim(claim) else { return };
         let outcome = if is_failed {
-            Outcome::Failed(Failure { message: "no".to_owned(), stage: None })
+            Outcome::Failed(Failure { message: "no".to_owned(), stage: None, of_source: false })
         } else {
             Outcome::Data(format!("by attempt {}", claim.attempt))
         };

@@ -171,7 +171,7 @@ fn stored(key: &str) -> Outcome {
 }
 
 fn failed(message: &str) -> Outcome {
-    Outcome::Failed(Failure { message: message.to_owned(), stage: Some(1) })
+    Outcome::Failed(Failure { message: message.to_owned(), stage: Some(1), of_source: false })
 }
 
 async fn submit_one(queue: &Queue, owner: &str, name: &str) -> JobId {
@@ -268,7 +268,8 @@ async fn jobs_that_kill_their_workers_fail(place: &Place) {
     }
     assert!(queue.claim("worker", at(400)).await.unwrap().is_none());
     let job = queue.get(&id).await.unwrap().unwrap();
-    let died = Outcome::Failed(Failure { message: "the worker died 3 times".to_owned(), stage: None });
+    let died =
+        Outcome::Failed(Failure { message: "the worker died 3 times".to_owned(), stage: None, of_source: false });
     assert_eq!((job.state, job.outcomes), (State::Failed, vec![Some(stored("a")), Some(died)]));
     assert_eq!(counters(&queue, "default").await, (0, 0));
     assert!(queue.due_notification(&[], at(400)).await.unwrap().is_some());
@@ -626,7 +627,7 @@ async fn jobs_are_tried_again_after_a_delay(place: &Place) {
     assert!(queue.finish(&third, Finish::Retry(Duration::ZERO), at(12)).await.unwrap());
     let job = queue.get(&id).await.unwrap().unwrap();
     assert_eq!(job.state, State::Failed, "it was claimed as often as it may be");
-    let gave_up = Failure { message: "given up after 3 attempts".to_owned(), stage: None };
+    let gave_up = Failure { message: "given up after 3 attempts".to_owned(), stage: None, of_source: false };
     assert_eq!(job.outcomes, [Some(stored("a")), Some(Outcome::Failed(gave_up))]);
 
     let id = submit_one(&queue, "ak", "default").await;

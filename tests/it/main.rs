@@ -2,6 +2,7 @@
 //! `mogr` command. By behaviour, one module each.
 
 mod addresses;
+mod blitline_jobs;
 mod cache_origin;
 #[cfg(feature = "sqlite")]
 mod cache_purge;
@@ -21,6 +22,7 @@ mod fast_path;
 mod fop_adjust;
 mod fop_image_mogr2;
 mod fop_image_view2;
+mod fop_layers;
 mod fop_metadata;
 mod fop_watermark;
 mod golden;

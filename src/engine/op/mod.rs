@@ -6,10 +6,13 @@
 
 pub mod adjust;
 pub mod average;
+pub mod blend;
 pub mod blur;
 pub mod canvas;
 pub mod composite;
 pub mod crop;
+pub mod median;
+pub mod pixelate;
 pub(in crate::engine) mod resample;
 pub mod resize;
 pub mod resize_deep;
@@ -17,6 +20,8 @@ pub mod rotate;
 pub mod round;
 pub mod sharpen;
 pub mod text;
+pub mod tone;
+pub mod vignette;
 
 mod alpha;
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl<'a> Branch<'a> {
     /// Whether this is the same step, with the same picture where it paints one.
     fn does(&self, step: &Step, pictures: &[Bytes]) -> bool {
         let is_same_picture = match step {
-            Step::Mark { picture, .. } | Step::TileMark { picture, .. } => {
+            Step::Mark { picture, .. } | Step::TileMark { picture, .. } | Step::Blend { picture, .. } => {
                 self.pictures.get(*picture) == pictures.get(*picture)
             }
             _ => true,
