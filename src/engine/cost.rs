@@ -30,6 +30,9 @@ const PNG_DECODER_BYTES: u64 = 256 << 10;
 /// Tables of the palette search.
 const GIF_BYTES: u64 = 640 << 10;
 
+/// What the search for a palette takes for each pixel.
+const PALETTE_BYTES: u64 = 30;
+
 /// Bytes that only the codecs in Rust take.
 const fn pure(bytes: u64) -> u64 {
     if cfg!(feature = "native") { 0 } else { bytes }
@@ -182,6 +185,7 @@ impl Tally {
         let next = Picture::interleaved(step.result_size(picture.size), channels, picture.depth);
         let scratch = match step {
             Step::Resize(size) => resize_bytes(picture, *size),
+            Step::Palette(_) => picture.size.area() * PALETTE_BYTES,
             _ => 0,
         };
         self.pixels += picture.size.area() + next.size.area();

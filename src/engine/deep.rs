@@ -52,6 +52,8 @@ impl DeepStep {
             | Step::TiledText(_)
             | Step::Adjust(_)
             | Step::Filter(_)
+            | Step::Draw(_)
+            | Step::Palette(_)
             | Step::Flatten(_) => None,
         }
     }

@@ -7,11 +7,11 @@ use super::light::Light;
 use super::limits::{Cancel, Limits};
 use super::op::adjust::Adjustment;
 use super::op::{
-    blend, blur, canvas, composite, crop, median, pixelate, resize, rotate, round, sharpen, text, tone, vignette,
+    blend, blur, canvas, composite, crop, draw, median, pixelate, resize, rotate, round, sharpen, text, tone, vignette,
 };
 use super::program::{Program, Step};
 use super::resolve::blur_radius;
-use super::{Error, color, decode, metadata};
+use super::{Error, color, decode, encode, metadata};
 use crate::geometry::Size;
 use crate::plan::composite::BlendOp;
 use crate::plan::filter::Filter;
@@ -156,6 +156,8 @@ fn apply(step: &Step, frame: Frame, light: Light, cancel: &Cancel) -> Result<Fra
         Step::Sharpen => sharpen::sharpen(frame, cancel)?,
         Step::RoundCorners { radius_x, radius_y } => round::round_corners(frame, radius_x, radius_y),
         Step::Filter(filter) => apply_filter(filter, frame, cancel)?,
+        Step::Draw(ref shape) => draw::draw(frame, shape, cancel)?,
+        Step::Palette(colors) => encode::posterized(frame, colors, cancel)?,
         Step::Flatten(color) => canvas::flatten(frame, color),
         // Prepared before the first frame.
         Step::Mark { .. }

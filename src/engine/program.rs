@@ -12,6 +12,7 @@ use crate::color::Color;
 use crate::geometry::{Orientation, Rect, Size};
 use crate::plan::adjust::Change;
 use crate::plan::composite::BlendOp;
+use crate::plan::draw::Draw;
 use crate::plan::facts::Facts;
 use crate::plan::filter::Filter;
 use crate::plan::image_mogr2::SizeLimit;
@@ -168,6 +169,10 @@ pub enum Step {
     },
     /// Change samples by their neighbours.
     Filter(Filter),
+    /// Draw a shape.
+    Draw(Draw),
+    /// Have at most so many colours.
+    Palette(u16),
     /// Put what is transparent onto a colour.
     Flatten(Color),
     /// Combine with a picture where that lies.
@@ -379,6 +384,8 @@ impl fmt::Display for Step {
                 write!(f, "tile picture {picture} of {size}, gaps {x},{y}, with {dissolve_percent} %")
             }
             Self::Filter(filter) => write!(f, "filter {filter}"),
+            Self::Draw(draw) => write!(f, "{draw}"),
+            Self::Palette(colors) => write!(f, "reduce to {colors} colours"),
             Self::Flatten(color) => write!(f, "flatten onto {color}"),
             Self::Blend { picture, size, at: (x, y), op, dissolve_percent, .. } => {
                 let op = op.name();

@@ -144,6 +144,14 @@ impl<'a> Resolver<'a> {
                 self.filters(filters);
                 Ok(())
             }
+            Fop::Draw(draw) => {
+                self.steps.push(Step::Draw(*draw));
+                Ok(())
+            }
+            Fop::Palette(colors) => {
+                self.steps.push(Step::Palette(*colors));
+                Ok(())
+            }
             Fop::Flatten(flatten) => {
                 self.steps.push(Step::Flatten(flatten.0));
                 Ok(())

@@ -5,15 +5,15 @@ use std::fmt;
 use super::output::FormatChoice;
 use super::scan::{self, Cursor};
 use super::{
-    Adjust, Composite, Cut, Facts, Filters, Flatten, Fop, ImageMogr2, ImageSlim, ImageView, ImageView2, ParseError,
-    RoundPic, SaveAs, Sizing, Watermark,
+    Adjust, Composite, Cut, Draw, Facts, Filters, Flatten, Fop, ImageMogr2, ImageSlim, ImageView, ImageView2,
+    ParseError, RoundPic, SaveAs, Sizing, Watermark,
 };
 
 /// Reads the arguments of one fop.
 type Reader = fn(&mut Cursor<'_>) -> Result<Fop, ParseError>;
 
 /// The fops of this server by the names that pipelines have for them.
-const READERS: [(&str, Reader); 18] = [
+const READERS: [(&str, Reader); 20] = [
     ("imageView2", |cursor| ImageView2::parse(cursor).map(Fop::ImageView2)),
     ("imageView", |cursor| ImageView::parse(cursor).map(Fop::ImageView)),
     ("imageMogr2", |cursor| ImageMogr2::parse(cursor).map(Fop::ImageMogr2)),
@@ -26,6 +26,11 @@ const READERS: [(&str, Reader); 18] = [
     ("filter", |cursor| Filters::parse(cursor).map(Fop::Filter)),
     ("flatten", |cursor| Flatten::parse(cursor).map(Fop::Flatten)),
     ("composite", |cursor| Composite::parse(cursor).map(Fop::Composite)),
+    ("draw", |cursor| Draw::parse(cursor).map(Fop::Draw)),
+    ("palette", |cursor| {
+        let colors = cursor.integer("colors", 2..=256)?;
+        cursor.end().map(|()| Fop::Palette(colors))
+    }),
     ("imageslim", |cursor| ImageSlim::parse(cursor).map(Fop::ImageSlim)),
     ("imageInfo", |cursor| cursor.end().map(|()| Fop::ImageInfo)),
     ("exif", |cursor| cursor.end().map(|()| Fop::Exif)),
@@ -92,6 +97,8 @@ impl Fop {
             Self::Filter(_) => "filter",
             Self::Flatten(_) => "flatten",
             Self::Composite(_) => "composite",
+            Self::Draw(_) => "draw",
+            Self::Palette(_) => "palette",
             Self::ImageSlim(_) => "imageslim",
             Self::ImageInfo => "imageInfo",
             Self::Exif => "exif",
@@ -144,6 +151,8 @@ impl fmt::Display for Fop {
             Self::Filter(filters) => write!(f, "{filters}"),
             Self::Flatten(flatten) => write!(f, "{flatten}"),
             Self::Composite(composite) => write!(f, "{composite}"),
+            Self::Draw(draw) => write!(f, "{draw}"),
+            Self::Palette(colors) => write!(f, "palette/{colors}"),
             Self::ImageSlim(slim) => write!(f, "{slim}"),
             Self::Facts(facts) => write!(f, "{facts}"),
             Self::SaveAs(saveas) => write!(f, "{saveas}"),

@@ -9,6 +9,7 @@ pub mod adjust;
 pub mod composite;
 mod crop;
 pub mod cut;
+pub mod draw;
 mod extent;
 pub mod facts;
 pub mod filter;
@@ -39,6 +40,7 @@ use crate::error::ErrorKind;
 pub use adjust::Adjust;
 pub use composite::Composite;
 pub use cut::Cut;
+pub use draw::Draw;
 pub use facts::Facts;
 pub use filter::Filters;
 pub use flatten::Flatten;
@@ -85,6 +87,10 @@ pub enum Fop {
     Cut(Cut),
     /// `filter/…`: changes that look at neighbours.
     Filter(Filters),
+    /// `draw/<shape>/…`: rectangles, ellipses, lines.
+    Draw(Draw),
+    /// `palette/<n>`: at most so many colours, 2 to 256, dithered.
+    Palette(u16),
     /// `flatten/<colour>`: transparency onto a colour.
     Flatten(Flatten),
     /// `composite/<picture>/…`: another picture over this one.

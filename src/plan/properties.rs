@@ -161,7 +161,8 @@ fn plans() -> impl Strategy<Value = String> {
         fop("size/pad/w/20/h/30", vec!["w/200", "h/300", "gravity/center", "color/cmVk", "unless-smaller/1"]),
         fop("cut/w/9", vec!["w/200", "h/300", "gravity/center", "x/-5", "y/7", "keep-aspect/1", "square/1"]),
         fop("filter/blur/2.5", vec!["median/3", "pixelate/20", "unsharp/1x.5x0", "tone/equalize", "vignette/9x1x2"]),
-        Just("flatten/cmVk".to_owned()),
+        Just("flatten/cmVk|palette/016".to_owned()),
+        fop("draw/rectangle/from/1x2/to/-3x4", vec!["fill/cmVk", "stroke/cmVk", "width/3", "radius/5", "from/9x9"]),
         fop("composite/YQ", vec!["x/-5", "fit/9x50p", "fill/9x9", "percent/.5", "op/xor", "tile/1", "dissolve/50"]),
         fop("imageslim", vec!["zlevel/7"]),
     ];

@@ -101,6 +101,23 @@ async fn pictures_are_combined() {
 }
 
 #[tokio::test]
+async fn shapes_are_drawn_and_colours_reduced() {
+    let server = server().await;
+    let (white, black) = (b64("white"), b64("#00000080"));
+    let fops = format!(
+        "draw/rectangle/from/10x10/to/50x50/fill/{white}|draw/line/from/100x20/to/200x20/stroke/{black}/width/10"
+    );
+    let drawn = server.get(&format!("/card.png?{fops}")).await.pixels();
+    assert_near(&drawn, (30, 30), WHITE, 0);
+    assert_near(&drawn, (60, 30), cards::RED, 0);
+    assert_near(&drawn, (150, 20), cards::RED.map(|value| value / 2), 1);
+    let few = server.get("/photo.jpg?filter/blur/20|palette/6|imageMogr2/format/png").await.pixels();
+    let colors: std::collections::HashSet<_> = few.pixels().chunks_exact(3).collect();
+    assert!((2..=6).contains(&colors.len()), "{}", colors.len());
+    assert_eq!(server.get("/card.png?palette/1").await.status, 400);
+}
+
+#[tokio::test]
 async fn facts_are_told_without_pixels() {
     let server = server().await;
     let facts = server.get("/turned.jpg?facts/exif/1/digest/md5").await.json();

@@ -42,6 +42,8 @@ use super::planes::Planes;
 use crate::geometry::Size;
 use crate::plan::output::OutputFormat;
 
+pub use palette::posterized;
+
 /// From this quality on JPEG and AVIF keep colour at full resolution (4:4:4 instead of 4:2:0).
 const FULL_CHROMA_QUALITY: u8 = 95;
 

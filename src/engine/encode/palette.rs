@@ -66,6 +66,23 @@ pub(super) fn quantize(
     with_mask(frame, &pixels, colors, effort, cancel)
 }
 
+/// `frame` in at most `colors` (2–256) colours, dithered; alpha stays. Grey frames become RGB.
+///
+/// # Errors
+/// [`Error::Cancelled`], looked for between passes over the picture.
+pub fn posterized(frame: Frame, colors: u16, cancel: &Cancel) -> Result<Frame, Error> {
+    let mut frame = if frame.layout() == Layout::Gray { frame.into_layout(Layout::Rgb) } else { frame };
+    let pixels = rgba(&frame);
+    // All of them count: which are seen is for whoever comes next to say.
+    let visible = vec![true; pixels.len()];
+    let (palette, indices) = reduce(&frame, &pixels, &visible, colors.clamp(2, 256), Effort::Fast, cancel)?;
+    let channels = frame.layout().channels();
+    for (pixel, index) in frame.pixels_mut().chunks_exact_mut(channels).zip(indices) {
+        pixel[..3].copy_from_slice(&palette[usize::from(index)]);
+    }
+    Ok(frame)
+}
+
 fn with_mask(
     frame: &Frame,
     pixels: &[[u8; 4]],

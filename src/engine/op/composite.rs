@@ -84,7 +84,7 @@ fn paint(frame: &mut Frame, mark: &Frame, at: (i64, i64), opacity: u32) {
     }
 }
 
-fn paint_pixel(pixel: &mut [u8], mark: &[u8], opacity: u32) {
+pub(super) fn paint_pixel(pixel: &mut [u8], mark: &[u8], opacity: u32) {
     let (color, alpha) = match *mark {
         [v] => ([v; 3], 255),
         [r, g, b] => ([r, g, b], 255),

@@ -11,6 +11,7 @@ pub mod blur;
 pub mod canvas;
 pub mod composite;
 pub mod crop;
+pub mod draw;
 pub mod median;
 pub mod pixelate;
 pub(in crate::engine) mod resample;

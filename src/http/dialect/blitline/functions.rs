@@ -1,7 +1,7 @@
 //! Functions (spec 9) as our operators: each is a text of none, one or more, joined by `|`.
 
-use super::layers;
 use super::values::Fields;
+use super::{layers, shapes};
 use crate::color::Color;
 use crate::geometry::Gravity;
 use crate::plan::scan::encode_base64;
@@ -13,7 +13,7 @@ const AUTOSHARPEN: &str = "filter/unsharp/0.75x0.5x0";
 const CONTRAST_STEP: i32 = 15;
 
 /// Functions that the vendor has and this server has not.
-const NOT_DONE: [&str; 44] = [
+const NOT_DONE: [&str; 40] = [
     "trim",
     "deskew",
     "liquid_rescale",
@@ -54,15 +54,20 @@ const NOT_DONE: [&str; 44] = [
     "gif_overlay",
     "resize_gif",
     "resize_gif_to_fit",
-    "rectangle",
-    "ellipse",
-    "line",
-    "quantize",
 ];
 
 /// The operators that function `name` comes to; the text of its failure where it comes to none.
 pub(super) fn operators(name: &str, params: Fields<'_>) -> Result<String, String> {
-    let operators = match name {
+    match of_known(name, params) {
+        Some(operators) => operators.map_err(|problem| format!("{name}: {problem}")),
+        None if NOT_DONE.contains(&name) => Err(format!("Function named '{name}' is not supported by this server")),
+        None => Err(format!("Unknown function named '{name}'")),
+    }
+}
+
+/// The operators of a function that is done here; the text says what is wrong with its parameters.
+fn of_known(name: &str, params: Fields<'_>) -> Option<Result<String, String>> {
+    Some(match name {
         "no_op" => Ok(String::new()),
         "resize" | "scale" => resize(params),
         "resize_to_fit" | "thumbnail" => resize_to_fit(params),
@@ -71,41 +76,40 @@ pub(super) fn operators(name: &str, params: Fields<'_>) -> Result<String, String
         "crop" => crop(params),
         "crop_to_square" => Ok(format!("cut/square/1{}", gravity(params, Gravity::Center))),
         "pad" => pad(params),
-        "rotate" => Ok(format!("imageMogr2/rotate/{}", params.whole_or("amount", 90)? % 360)),
-        "blur" => Ok(format!("filter/blur/{}", sigma(params)?)),
-        "sharpen" => Ok(format!("filter/sharpen/{}", sigma(params)?)),
+        "rotate" => params.whole_or("amount", 90).map(|degrees| format!("imageMogr2/rotate/{}", degrees % 360)),
+        "blur" => sigma(params).map(|sigma| format!("filter/blur/{sigma}")),
+        "sharpen" => sigma(params).map(|sigma| format!("filter/sharpen/{sigma}")),
         "unsharp_mask" => unsharp_mask(params),
-        "median_filter" => Ok(format!("filter/median/{}", params.whole_or("radius", 1)?)),
+        "median_filter" => params.whole_or("radius", 1).map(|radius| format!("filter/median/{radius}")),
         "normalize" => Ok("filter/tone/normalize".to_owned()),
         "equalize" => Ok("filter/tone/equalize".to_owned()),
         "auto_level" => Ok("filter/tone/auto-level".to_owned()),
         "auto_gamma" => Ok("filter/tone/auto-gamma".to_owned()),
-        "pixelate" => Ok(format!("filter/pixelate/{}", params.whole_or("amount", 10)?)),
+        "pixelate" => params.whole_or("amount", 10).map(|edge| format!("filter/pixelate/{edge}")),
         "vignette" => vignette(params),
+        "quantize" => params.whole_or("number_colors", 8).map(|colors| format!("palette/{colors}")),
+        "rectangle" => shapes::rectangle(params),
+        "ellipse" => shapes::ellipse(params),
+        "line" => shapes::line(params),
         "contrast" => {
             let step = if params.flag("sharpen") { CONTRAST_STEP } else { -CONTRAST_STEP };
             Ok(format!("adjust/contrast/{step}"))
         }
         "modulate" => modulate(params),
-        "gamma_channel" => Ok(format!("adjust/gamma/{}", decimal(params.number_or("gamma", 1.0)?))),
+        "gamma_channel" => params.number_or("gamma", 1.0).map(|gamma| format!("adjust/gamma/{}", decimal(gamma))),
         "gray_colorspace" => Ok("adjust/grayscale/1".to_owned()),
-        "sepia_tone" => {
-            let percent = 100.0 * params.number_or("threshold", 0.8)?;
-            Ok(format!("adjust/sepia/{}", percent.round().clamp(0.0, 100.0)))
+        "sepia_tone" => sepia_tone(params),
+        "background_color" => {
+            params.color_or("color", Color::WHITE).map(|color| format!("flatten/{}", encode_base64(color)))
         }
-        "background_color" => Ok(format!("flatten/{}", encode_base64(params.color_or("color", Color::WHITE)?))),
         "delete_profile" => Ok("imageMogr2/strip".to_owned()),
         "annotate" => layers::annotate(params),
         "watermark" => layers::watermark(params),
         "composite" => layers::composite(params, 100),
         "dissolve" => layers::dissolve(params),
         "tile" => layers::tile(params),
-        known if NOT_DONE.contains(&known) => {
-            return Err(format!("Function named '{name}' is not supported by this server"));
-        }
-        _ => return Err(format!("Unknown function named '{name}'")),
-    };
-    operators.map_err(|problem: String| format!("{name}: {problem}"))
+        _ => return None,
+    })
 }
 
 /// A number as our operators write them: no exponent, few decimals.
@@ -206,6 +210,11 @@ fn modulate(params: Fields<'_>) -> Result<String, String> {
         saturation.round().clamp(-100.0, 100.0) as i64,
         (hue.round() as i64) % 360
     ))
+}
+
+fn sepia_tone(params: Fields<'_>) -> Result<String, String> {
+    let percent = 100.0 * params.number_or("threshold", 0.8)?;
+    Ok(format!("adjust/sepia/{}", percent.round().clamp(0.0, 100.0)))
 }
 
 fn vignette(params: Fields<'_>) -> Result<String, String> {

@@ -11,6 +11,7 @@ mod layers;
 mod poll;
 pub mod reply;
 mod save;
+mod shapes;
 mod source;
 mod values;
 mod wording;
