@@ -141,7 +141,7 @@ mod tests {
         assert!((area(&ellipse) / (15.0 * 10.0 * std::f64::consts::PI) - 1.0).abs() < 0.01, "{}", area(&ellipse));
         let line = |to, round| {
             drawn(Shape::Line, (10, 10), to, |it| {
-                (it.fill, it.stroke, it.width, it.radius) = (None, Some(BLUE), 4, round)
+                (it.fill, it.stroke, it.width, it.radius) = (None, Some(BLUE), 4, round);
             })
         };
         assert_eq!(area(&line((30, 10), 0)), 80.0);
