@@ -20,6 +20,7 @@ use crate::http::dialect::blitline::{self, Blitline};
 use crate::http::dialect::dlcs::{self, Dlcs};
 use crate::http::dialect::qiniu::pfop::Pfops;
 use crate::http::dialect::qiniu::{self, Qiniu};
+use crate::http::dialect::tencent::{self, Tencent};
 use crate::http::health::{self, Health};
 use crate::http::metrics::{self as metrics_api, Watched};
 use crate::http::observe::Listener;
@@ -256,6 +257,7 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
     // Without access keys nobody could submit a job, and there is nothing to keep.
     let mut pfops = None;
     let mut jobs = None;
+    let mut tencent = None;
     if !config.keys.is_empty() {
         let queue = open_queue(config).await?;
         tasks.extend(job_tasks(config, &queue, &state.transformer, &stop));
@@ -283,6 +285,14 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
         };
         routes = routes.merge(blitline::router(blitline));
         jobs = Some(queue.clone());
+        tencent = Some(Arc::new(Tencent {
+            delivery: Arc::clone(&state),
+            queue: queue.clone(),
+            keys: Arc::clone(&keys),
+            spool: Spool::new(config.data_dir.join("spool")),
+            upload_bytes: config.limits.upload_bytes,
+            patience: config.server.body_timeout,
+        }));
         pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
     }
     let metrics = Arc::new(Metrics::new(unix_now() as f64));
@@ -296,6 +306,11 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
         .merge(qiniu::router(qiniu))
         .merge(health::router(Arc::clone(&health)))
         .merge(metrics_api::router(watched));
+    // By host, not by path: on the vendor's hosts every path is an object's or a call's.
+    let routes = match tencent {
+        Some(tencent) => routes.layer(axum::middleware::from_fn_with_state(tencent, tencent::divert)),
+        None => routes,
+    };
     if let Some(certificate) = &certificate {
         tasks.push(tokio::spawn(watch_certificate(Arc::clone(certificate), stop.clone())));
     }

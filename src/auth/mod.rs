@@ -5,6 +5,7 @@
 
 pub mod basic;
 pub mod blitline;
+pub mod cos;
 pub mod download;
 pub mod key_ring;
 pub mod management;

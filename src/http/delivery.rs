@@ -39,6 +39,11 @@ impl Delivery {
 
     async fn get<B>(&self, request: &Request<B>) -> Result<Response<Body>, Failure> {
         let target = self.target(request).await?;
+        self.deliver(request, target).await
+    }
+
+    /// Answers with what `target` is; of the request only method, headers and lane are looked at.
+    pub(super) async fn deliver<B>(&self, request: &Request<B>, target: Target) -> Result<Response<Body>, Failure> {
         let Some(plan) = target.plan.clone() else {
             let cache_control = self.cache_control(&target);
             return Box::pin(raw::answer(self.transformer.sources(), &target, request, &cache_control)).await;

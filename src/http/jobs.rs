@@ -154,7 +154,15 @@ fn filter(query: ListQuery, signer: &Signer) -> Result<Filter, Refused> {
         read_marker(&marker).ok_or_else(|| refused(ErrorKind::Invalid, "marker is none that a list ended with"))
     });
     let owner = if signer.is_operator { query.owner } else { Some(signer.access_key.clone()) };
-    Ok(Filter { owner, api, queue: query.queue, state, batch: query.batch, before: before.transpose()? })
+    Ok(Filter {
+        owner,
+        api,
+        queue: query.queue,
+        state,
+        batch: query.batch,
+        before: before.transpose()?,
+        ..Filter::default()
+    })
 }
 
 fn marker_of(job: &Job) -> String {

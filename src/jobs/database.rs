@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_jobs.sql"),
     include_str!("../../migrations/0002_limits.sql"),
     include_str!("../../migrations/0003_purges.sql"),
+    include_str!("../../migrations/0004_tencent.sql"),
     include_str!("../../migrations/0005_assets.sql"),
 ];
 

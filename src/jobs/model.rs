@@ -473,7 +473,15 @@ pub struct Filter {
     pub state: Option<State>,
     /// Of this batch.
     pub batch: Option<i64>,
-    /// Older than this one: the last of the page before.
+    /// In one of these states, where there are any.
+    pub states: Vec<State>,
+    /// Accepted then or later.
+    pub created_from: Option<SystemTime>,
+    /// Accepted then or earlier.
+    pub created_until: Option<SystemTime>,
+    /// Whether the oldest come first.
+    pub is_ascending: bool,
+    /// Behind this one in the list, the last of the page before: older, or where the oldest come first, younger.
     pub before: Option<(SystemTime, JobId)>,
 }
 

@@ -29,6 +29,7 @@ pub mod scan;
 pub mod size;
 mod size_limit;
 pub mod style;
+pub mod tencent;
 mod thumbnail;
 pub mod watermark;
 mod watermark_text;

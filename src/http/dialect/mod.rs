@@ -4,6 +4,7 @@
 pub mod blitline;
 pub mod dlcs;
 pub mod qiniu;
+pub mod tencent;
 
 use crate::jobs::model::{Api, Job};
 use crate::jobs::notify::Message;
@@ -12,6 +13,7 @@ use crate::jobs::notify::Message;
 pub fn message(job: &Job) -> Message {
     match job.api {
         Api::Blitline => blitline::reply::message(job),
+        Api::Tencent => tencent::spelling::message(job),
         _ => Message { content_type: "application/json", body: qiniu::prefop::document(job).to_string().into() },
     }
 }

@@ -26,7 +26,7 @@ impl Queue {
         Ok(Some(job))
     }
 
-    /// The jobs that match, the newest first, at most `limit` of them and never more than a thousand; not how their outputs
+    /// The jobs that match, the newest first unless the filter says otherwise, at most `limit` of them and never more than a thousand; not how their outputs
     /// ended. The next page begins before the last of this one ([`Filter::before`]).
     pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Job>, Error> {
         let mut connection = self.database.reader().acquire().await?;
@@ -68,8 +68,8 @@ impl Queue {
 
 async fn list(connection: &mut AnyConnection, filter: &Filter, limit: u32) -> Result<Vec<Job>, Error> {
     let conditions = Conditions::of(filter);
-    let sql =
-        format!("SELECT {} FROM jobs{} ORDER BY created DESC, id DESC LIMIT {limit}", rows::JOB, conditions.sql());
+    let order = if filter.is_ascending { "created, id" } else { "created DESC, id DESC" };
+    let sql = format!("SELECT {} FROM jobs{} ORDER BY {order} LIMIT {limit}", rows::JOB, conditions.sql());
     let found = conditions.bind(sqlx::query(&sql)).fetch_all(connection).await?;
     found.iter().map(rows::job).collect()
 }
@@ -124,7 +124,19 @@ impl Conditions {
         if let Some((created, id)) = &filter.before {
             let created = conditions.name(Value::Number(millis(*created)));
             let id = conditions.name(Value::Text(id.to_string()));
-            conditions.texts.push(format!("(created, id) < ({created}, {id})"));
+            let side = if filter.is_ascending { '>' } else { '<' };
+            conditions.texts.push(format!("(created, id) {side} ({created}, {id})"));
+        }
+        for (side, time) in [(">=", filter.created_from), ("<=", filter.created_until)] {
+            if let Some(time) = time {
+                let time = conditions.name(Value::Number(millis(time)));
+                conditions.texts.push(format!("created {side} {time}"));
+            }
+        }
+        if !filter.states.is_empty() {
+            let names = filter.states.iter().map(|state| conditions.name(Value::Text(state.name().to_owned())));
+            let names = names.collect::<Vec<_>>().join(", ");
+            conditions.texts.push(format!("state IN ({names})"));
         }
         conditions
     }

@@ -2,4 +2,6 @@
 //! database. No wire type stands here, and a rule that two APIs need stands here rather than in both.
 
 pub mod assets;
+pub mod bucket_queues;
 pub mod spaces;
+pub mod templates;

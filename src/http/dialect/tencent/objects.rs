@@ -1,0 +1,261 @@
+//! Objects on COS hosts: stored, served with and without a rule, deleted (Tencent spec 6 and 7).
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use md5::{Digest, Md5};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::spelling::{format_of, image_info};
+use super::xml::{Element, leaf, tree};
+use super::{Call, Tencent, check_md5, reply};
+use crate::auth::cos;
+use crate::engine::decode;
+use crate::http::target::Target;
+use crate::plan::Plan;
+use crate::store::facts::{Facts, put_time};
+use crate::store::qetag::qetag;
+use crate::store::spool::{self, Spooled};
+
+const MAX_KEY_BYTES: usize = 850;
+const MAX_RULES: usize = 5;
+
+/// What a parameter's name begins with that is a rule.
+const RULES: [&str; 4] = ["imageMogr2", "imageView2", "watermark/", "style/"];
+
+/// `Pic-Operations`.
+#[derive(Debug, Deserialize)]
+struct Operations {
+    #[serde(default)]
+    is_pic_info: Value,
+    #[serde(default)]
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Rule {
+    #[serde(default)]
+    bucket: Option<String>,
+    fileid: String,
+    rule: String,
+}
+
+/// A rule that can be done.
+struct Wanted {
+    plan: Plan,
+    bucket: std::sync::Arc<crate::store::Bucket>,
+    label: String,
+    key: String,
+}
+
+impl Tencent {
+    pub(super) async fn object(&self, call: &Call, parts: Parts, body: Body) -> Result<Response, Failure> {
+        let has = |name: &str| call.query.iter().any(|(found, _)| found == name);
+        if call.path.is_empty() {
+            return Err(Failure::not_done("buckets are neither listed nor changed; expected the key of an object"));
+        }
+        match parts.method {
+            Method::GET | Method::HEAD => self.get(call, parts).await,
+            Method::PUT if !has("uploadId") && !has("acl") && !has("tagging") => self.put(call, &parts, body).await,
+            Method::POST if has("image_process") => {
+                let (operations, wanted) =
+                    self.operations(call, &parts)?.ok_or_else(|| bad_operations("it is missing"))?;
+                self.process(call, &operations, &wanted).await
+            }
+            Method::DELETE if !has("uploadId") => match call.bucket.delete(&call.path).await {
+                Ok(()) | Err(crate::store::Error::NotFound { .. }) => Ok(StatusCode::NO_CONTENT.into_response()),
+                Err(error) => Err(error.into()),
+            },
+            ref method => Err(Failure::not_done(format!("{method} with these parameters is not done"))),
+        }
+    }
+
+    /// An object, or what a rule makes of it. The signature is the right to it.
+    async fn get(&self, call: &Call, parts: Parts) -> Result<Response, Failure> {
+        let plan = rule_of(call).map(|rule| self.plan(&rule, call)).transpose()?;
+        let expires = None;
+        let target = Target { bucket: call.bucket.clone(), key: call.path.clone(), plan, attname: None, expires };
+        let request = http::Request::from_parts(parts, ());
+        let mut response = self.delivery.deliver(&request, target).await?;
+        // What a signature opened is nobody else's.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        Ok(response.map(Body::new))
+    }
+
+    async fn put(&self, call: &Call, parts: &Parts, body: Body) -> Result<Response, Failure> {
+        if parts.headers.contains_key("x-cos-copy-source") {
+            return Err(Failure::not_done("x-cos-copy-source: objects are not copied"));
+        }
+        if call.path.len() > MAX_KEY_BYTES {
+            return Err(Failure::new(400, "KeyTooLong", format!("the key has more than {MAX_KEY_BYTES} bytes")));
+        }
+        // What is wrong with it is told before anything is stored.
+        let operations = self.operations(call, parts)?;
+        let spooled = self.receive(parts, body).await?;
+        let named = parts.headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).filter(|it| !it.is_empty());
+        let media_type = named.map_or_else(|| guess(&call.path, &spooled.head), str::to_owned);
+        let facts = Facts { hash: spooled.hash.clone(), media_type, put_time: put_time(call.now), ..Facts::default() };
+        let stream = spool::stream(vec![spooled.path().to_owned()]);
+        call.bucket.put_stream(&call.path, stream, spooled.bytes, facts, true).await?;
+        match operations {
+            Some((operations, wanted)) => self.process(call, &operations, &wanted).await,
+            None => {
+                let mut response = StatusCode::OK.into_response();
+                self.tag(call, &mut response).await?;
+                Ok(response)
+            }
+        }
+    }
+
+    async fn tag(&self, call: &Call, response: &mut Response) -> Result<String, Failure> {
+        let etag = format!("\"{}\"", call.bucket.head(&call.path).await?.version.trim_matches('"'));
+        if let Ok(value) = HeaderValue::from_str(&etag) {
+            response.headers_mut().insert(header::ETAG, value);
+        }
+        Ok(etag)
+    }
+
+    /// A body, in a file of this machine.
+    async fn receive(&self, parts: &Parts, body: Body) -> Result<Spooled, Failure> {
+        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+        let too_large =
+            || Failure::new(400, "EntityTooLarge", format!("the object has more than {} bytes", self.upload_bytes));
+        if declared.is_some_and(|bytes| bytes > self.upload_bytes) {
+            return Err(too_large());
+        }
+        let disk = |error: std::io::Error| Failure::from(spool::failure(&error));
+        let (mut writer, mut md5) = (self.spool.create(64).await.map_err(disk)?, Md5::new());
+        let mut pieces = body.into_data_stream();
+        while let Some(piece) = next(&mut pieces, self.patience).await? {
+            if writer.bytes() + piece.len() as u64 > self.upload_bytes {
+                return Err(too_large());
+            }
+            md5.update(&piece);
+            writer.write(&piece).await.map_err(disk)?;
+        }
+        check_md5(parts, &md5.finalize())?;
+        writer.finish().await.map_err(disk)
+    }
+
+    /// What `Pic-Operations` asks for, checked.
+    fn operations(&self, call: &Call, parts: &Parts) -> Result<Option<(Operations, Vec<Wanted>)>, Failure> {
+        let Some(value) = parts.headers.get("pic-operations") else { return Ok(None) };
+        let read = serde_json::from_slice::<Operations>(value.as_bytes());
+        let operations = read.map_err(|error| bad_operations(&error.to_string()))?;
+        if !(1..=MAX_RULES).contains(&operations.rules.len()) {
+            let problem = format!("it has {} rules; expected 1 to {MAX_RULES}", operations.rules.len());
+            return Err(bad_operations(&problem));
+        }
+        let wanted = operations.rules.iter().map(|rule| self.wanted(call, rule)).collect::<Result<_, _>>()?;
+        Ok(Some((operations, wanted)))
+    }
+
+    fn wanted(&self, call: &Call, rule: &Rule) -> Result<Wanted, Failure> {
+        let folder = call.path.rfind('/').map_or("", |end| &call.path[..=end]);
+        let key = match rule.fileid.strip_prefix('/') {
+            Some(key) => key.to_owned(),
+            None => format!("{folder}{}", rule.fileid),
+        };
+        if key.is_empty() || key.ends_with('/') || key.len() > MAX_KEY_BYTES {
+            return Err(bad_operations(&format!("fileid is {:?}; expected the key of an object", rule.fileid)));
+        }
+        let label = rule.bucket.as_deref().filter(|label| !label.is_empty()).unwrap_or(call.label()).to_owned();
+        let plan = self.plan(&rule.rule, call)?;
+        Ok(Wanted { plan, bucket: self.bucket(&label, &call.owner)?, label, key })
+    }
+
+    /// Makes and stores every result at once, each of the original.
+    async fn process(&self, call: &Call, operations: &Operations, wanted: &[Wanted]) -> Result<Response, Failure> {
+        let is_described = matches!(&operations.is_pic_info, Value::Number(one) if one.as_i64() == Some(1))
+            || operations.is_pic_info == "1";
+        let mut plans: Vec<Plan> = wanted.iter().map(|wanted| wanted.plan.clone()).collect();
+        if is_described {
+            plans.extend([Plan::parse("imageInfo")?, Plan::parse("imageAve")?]);
+        }
+        let transformer = &self.delivery.transformer;
+        let mut made = Vec::with_capacity(plans.len());
+        for rendered in transformer.render_all(&call.bucket, &call.path, &plans).await {
+            made.push(rendered?);
+        }
+        let described = made.split_off(wanted.len());
+        let mut results = Vec::new();
+        for (wanted, rendered) in wanted.iter().zip(made) {
+            results.push(store(call, wanted, rendered.body, rendered.media_type).await?);
+        }
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::OK;
+        let mut response = response.map(|()| Body::empty());
+        let etag = self.tag(call, &mut response).await?;
+        let mut original = vec![
+            leaf("Key", &*call.path),
+            leaf("Location", format!("{}/{}", call.host.of_objects(), call.path)),
+            leaf("ETag", etag),
+        ];
+        let facts: Vec<Value> = described.iter().filter_map(|it| serde_json::from_slice(&it.body).ok()).collect();
+        original.extend(facts.first().map(|info| image_info(info, facts.get(1))));
+        let children = vec![tree("OriginalInfo", original), tree("ProcessResults", results)];
+        let mut answer = reply(&tree("UploadResult", children));
+        if let Some(etag) = response.headers_mut().remove(header::ETAG) {
+            answer.headers_mut().insert(header::ETAG, etag);
+        }
+        Ok(answer)
+    }
+}
+
+async fn store(call: &Call, wanted: &Wanted, body: bytes::Bytes, media_type: String) -> Result<Element, Failure> {
+    let (hash, bytes) = (qetag(&body), body.len() as u64);
+    let size = decode::probe(&body).map(|header| (header.size.width, header.size.height)).unwrap_or_default();
+    let facts =
+        Facts { hash: hash.clone(), media_type: media_type.clone(), put_time: put_time(call.now), ..Facts::default() };
+    let stream = Box::pin(futures::stream::iter([Ok(body)]));
+    wanted.bucket.put_stream(&wanted.key, stream, bytes, facts, true).await?;
+    let host = super::host::Host { bucket: wanted.label.clone(), ..call.host.clone() };
+    let children = vec![
+        leaf("Key", &*wanted.key),
+        leaf("Location", format!("{}/{}", host.of_objects(), wanted.key)),
+        leaf("Format", format_of(&media_type).to_ascii_lowercase()),
+        leaf("Width", size.0.to_string()),
+        leaf("Height", size.1.to_string()),
+        leaf("Size", bytes.to_string()),
+        leaf("ETag", format!("\"{hash}\"")),
+    ];
+    Ok(tree("Object", children))
+}
+
+fn bad_operations(problem: &str) -> Failure {
+    Failure::new(400, "InvalidPicOperations", format!("Pic-Operations: {problem}"))
+}
+
+/// The rule among the parameters: a name, with the `=` of a Base64's padding where the query was split at it.
+fn rule_of(call: &Call) -> Option<String> {
+    let is_rule = |name: &str| {
+        RULES.iter().any(|rule| name.starts_with(rule)) || matches!(name, "imageInfo" | "exif" | "imageAve")
+    };
+    let mut members = call.query.iter().filter(|(name, _)| !cos::is_credential(name));
+    members.find(|(name, _)| is_rule(name)).map(|(name, value)| match value.is_empty() {
+        true => name.clone(),
+        false => format!("{name}={value}"),
+    })
+}
+
+fn guess(key: &str, head: &[u8]) -> String {
+    let sniffed = decode::sniff(head).map(|format| crate::engine::run::Content::Image(format).media_type().to_owned());
+    let by_name = || mime_guess::from_path(key).first_or_octet_stream().to_string();
+    sniffed.unwrap_or_else(by_name)
+}
+
+async fn next(pieces: &mut axum::body::BodyDataStream, patience: Duration) -> Result<Option<bytes::Bytes>, Failure> {
+    match tokio::time::timeout(patience, pieces.next()).await {
+        Ok(piece) => piece
+            .transpose()
+            .map_err(|error| Failure::new(400, "IncompleteBody", format!("the body could not be read: {error}"))),
+        Err(_) => Err(Failure::new(400, "RequestTimeout", format!("nothing was sent for {} s", patience.as_secs()))),
+    }
+}
