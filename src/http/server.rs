@@ -201,6 +201,8 @@ impl Server {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // Heads have their deadline in `connection`, which tells them from connections that wait.
         builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(head_bytes);
+        // Tencent's SDK for Python looks for `Content-Type` in that very case.
+        builder.http1().title_case_headers(self.listener == Listener::Api);
         builder
             .http2()
             .timer(TokioTimer::new())
