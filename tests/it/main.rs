@@ -58,6 +58,7 @@ mod sources;
 mod styles;
 #[cfg(target_os = "linux")]
 mod systemd;
+mod tencent_jobs;
 mod tls;
 mod turns;
 mod upload;
