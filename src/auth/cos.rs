@@ -157,8 +157,8 @@ impl Fields {
             headers.map(|(name, value)| (name_of(name), encoded(value))).chain([("host".into(), encoded(host))]);
         let query = pairs(call.query);
         let parameters = query.iter().map(|(name, value)| (name_of(name), encoded(value)));
-        let parameters = listed(&self.parameters, parameters.collect())?;
-        let headers = listed(&self.headers, headers.collect())?;
+        let parameters = listed(&self.parameters, &parameters.collect::<Vec<_>>())?;
+        let headers = listed(&self.headers, &headers.collect::<Vec<_>>())?;
         let mut text = format!("{}\n", call.method.to_ascii_lowercase()).into_bytes();
         text.extend(percent_decode_str(call.path));
         text.extend(format!("\n{parameters}\n{headers}\n").bytes());
@@ -167,7 +167,7 @@ impl Fields {
 }
 
 /// Those of `all` that are listed, by name, as they are signed.
-fn listed(list: &str, all: Vec<(String, String)>) -> Result<String, Error> {
+fn listed(list: &str, all: &[(String, String)]) -> Result<String, Error> {
     let mut names: Vec<String> = list.split(';').filter(|name| !name.is_empty()).map(str::to_ascii_lowercase).collect();
     names.sort_unstable();
     names.dedup();

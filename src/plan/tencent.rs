@@ -195,7 +195,7 @@ fn gravity_of(text: &str) -> &str {
 }
 
 fn view(arguments: &[&str]) -> Result<String, ParseError> {
-    arguments.iter().step_by(1).try_for_each(|name| check_done(name))?;
+    arguments.iter().try_for_each(|name| check_done(name))?;
     match arguments.first() {
         // Without a mode nothing but the file changes.
         Some(first) if first.parse::<u32>().is_err() => {
