@@ -6,6 +6,7 @@ pub mod conditional;
 mod connection;
 pub mod delivery;
 pub mod dialect;
+pub mod graphql;
 pub mod health;
 pub mod jobs;
 pub mod metrics;
