@@ -1,7 +1,7 @@
 //! Who may do what: one signature scheme per file, bytes and a clock in, a [`Grant`] out.
 //!
 //! Every signature of the vendor's is URL-safe Base64, with padding, of the HMAC-SHA1 of a text under a secret key, and is
-//! written `AK:signature` (spec 2); [`signed_url`] is ours. Nothing here reads a clock, a socket or a file.
+//! written `AK:signature` (spec 2); [`signed_url`], [`put_url`] and [`user_token`] are ours, [`oss`] is another vendor's. Nothing here reads a clock, a socket or a file.
 
 pub mod basic;
 pub mod blitline;
@@ -10,14 +10,18 @@ pub mod download;
 pub mod key_ring;
 pub mod management;
 pub mod notification;
+pub mod oss;
+pub mod put_url;
 pub mod saveas;
 pub mod signed_url;
 pub mod upload;
+pub mod user_token;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_PAD_INDIFFERENT};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
+use sha2::Sha256;
 
 use crate::error::ErrorKind;
 pub use key_ring::{Key, KeyRing};
@@ -106,6 +110,15 @@ pub fn verify_hmac_sha1_b64(secret: &str, data: &[u8], signature: &str) -> bool 
 fn keyed(secret: &str, data: &[u8]) -> Hmac<Sha1> {
     let mut mac = Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
     mac.update(data);
+    mac
+}
+
+type HmacSha256 = Hmac<Sha256>;
+
+/// The HMAC-SHA256 of `lines`, joined by line feeds, under `secret`.
+fn hmac_sha256(secret: &str, lines: &[&str]) -> HmacSha256 {
+    let mut mac = HmacSha256::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(lines.join("\n").as_bytes());
     mac
 }
 
