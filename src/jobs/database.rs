@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_purges.sql"),
     include_str!("../../migrations/0004_tencent.sql"),
     include_str!("../../migrations/0005_assets.sql"),
+    include_str!("../../migrations/0006_projects.sql"),
 ];
 
 /// Names the lock under which nodes that start at once migrate one after another.

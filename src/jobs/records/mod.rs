@@ -3,5 +3,6 @@
 
 pub mod assets;
 pub mod bucket_queues;
+pub mod projects;
 pub mod spaces;
 pub mod templates;

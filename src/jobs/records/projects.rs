@@ -1,0 +1,139 @@
+//! Projects: images that are registered, sent, looked at, and then worked on together.
+//!
+//! [`image`] has the states of an image and what moves it from one to the next. [`keeper::Keeper`] is what happens by itself:
+//! pictures that have arrived are looked at by a job each, silence ends what is not final, and a task that waits for the images
+//! of its project starts once none of them is open. A task is one batch of jobs.
+//!
+//! Names of projects, images and tasks are like those of jobs: nobody guesses them.
+
+pub mod image;
+mod images;
+pub mod keeper;
+mod page;
+mod tasks;
+
+use std::time::SystemTime;
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::jobs::database::{Database, Durability};
+use crate::jobs::model::{JobId, millis, time};
+use crate::jobs::queue::{Error, Queue};
+pub use image::{Event, Image, State, Way};
+pub use images::{Registration, Totals};
+pub use page::{Page, Slice};
+pub use tasks::{Refusal, Task, TaskState};
+
+/// What holds images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// Its name.
+    pub id: JobId,
+    /// The access key that it belongs to.
+    pub owner: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// JSON of the API that made it.
+    pub traits: String,
+    /// The bucket that its images are in.
+    pub bucket: String,
+    /// When it was made.
+    pub created: SystemTime,
+}
+
+/// Projects in the queue's database. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Projects {
+    database: Database,
+    queue: Queue,
+}
+
+const PROJECT: &str = "id, owner, name, traits, bucket, created";
+
+impl Projects {
+    /// Those beside the jobs of `queue`.
+    pub fn over(queue: &Queue) -> Self {
+        Self { database: queue.database().clone(), queue: queue.clone() }
+    }
+
+    /// Makes a project.
+    ///
+    /// # Errors
+    /// A database that fails, as everywhere here.
+    pub async fn create(
+        &self,
+        owner: &str,
+        name: &str,
+        traits: &str,
+        bucket: &str,
+        now: SystemTime,
+    ) -> Result<Project, Error> {
+        let project = Project {
+            id: JobId::new(now),
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+            traits: traits.to_owned(),
+            bucket: bucket.to_owned(),
+            created: time(millis(now)),
+        };
+        let sql = "INSERT INTO projects (id, owner, name, traits, bucket, created) VALUES ($1, $2, $3, $4, $5, $6)";
+        let insert = sqlx::query(sql).bind(project.id.to_string()).bind(owner.to_owned()).bind(name.to_owned());
+        let insert = insert.bind(traits.to_owned()).bind(bucket.to_owned()).bind(millis(now));
+        self.database.write_alone(insert).await?;
+        Ok(project)
+    }
+
+    /// The project of that name, whosever it is.
+    pub async fn find(&self, id: &JobId) -> Result<Option<Project>, Error> {
+        let sql = format!("SELECT {PROJECT} FROM projects WHERE id = $1");
+        let row = sqlx::query(&sql).bind(id.to_string()).fetch_optional(self.database.reader()).await?;
+        row.as_ref().map(project).transpose()
+    }
+
+    /// The owner's project of that name.
+    pub async fn get(&self, id: &JobId, owner: &str) -> Result<Option<Project>, Error> {
+        Ok(self.find(id).await?.filter(|project| project.owner == owner))
+    }
+
+    /// A slice of the owner's projects, the oldest first, of those whose name has `search` in it.
+    pub async fn list(&self, owner: &str, search: &str, slice: &Slice) -> Result<Page<Project>, Error> {
+        let search = search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let like = format!("%{search}%");
+        let scope = "owner = $1 AND lower(name) LIKE $2 ESCAPE '\\'";
+        page::page(self.database.reader(), ("projects", PROJECT), (scope, &[owner, &like]), slice, project).await
+    }
+
+    /// Forgets a project with its images and tasks; their objects are the caller's. `false` where it was not there.
+    pub async fn remove(&self, id: &JobId, owner: &str) -> Result<bool, Error> {
+        if self.get(id, owner).await?.is_none() {
+            return Ok(false);
+        }
+        let mut tx = self.database.begin(Durability::Disk).await?;
+        for sql in [
+            "DELETE FROM project_tasks WHERE project = $1",
+            "DELETE FROM project_images WHERE project = $1",
+            "DELETE FROM projects WHERE id = $1",
+        ] {
+            sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
+        }
+        tx.commit().await.map_err(Error::Commit)?;
+        Ok(true)
+    }
+}
+
+fn project(row: &AnyRow) -> Result<Project, Error> {
+    Ok(Project {
+        id: id(row, "id")?,
+        owner: row.try_get("owner")?,
+        name: row.try_get("name")?,
+        traits: row.try_get("traits")?,
+        bucket: row.try_get("bucket")?,
+        created: time(row.try_get("created")?),
+    })
+}
+
+fn id(row: &AnyRow, column: &'static str) -> Result<JobId, Error> {
+    let value: String = row.try_get(column)?;
+    JobId::parse(&value).ok_or(Error::Corrupt { column, value, expected: "24 hexadecimal digits" })
+}
