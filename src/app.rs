@@ -14,8 +14,9 @@ use tower_service::Service;
 
 use crate::cache::sources::Freshness;
 use crate::cache::tier::{Folder, Tier};
-use crate::config::{BucketConfig, Config, TlsConfig};
+use crate::config::{AltizureConfig, BucketConfig, Config, TlsConfig};
 use crate::helpers;
+use crate::http::dialect::altizure::{self, Altizure};
 use crate::http::dialect::blitline::{self, Blitline};
 use crate::http::dialect::dlcs::{self, Dlcs};
 use crate::http::dialect::qiniu::pfop::Pfops;
@@ -169,6 +170,24 @@ fn qiniu(config: &Config, delivery: &Arc<Delivery>, images: SocketAddr, pfops: O
     Qiniu::new(Arc::clone(delivery), remote(config), pfops, settings)
 }
 
+/// Altizure's protocol over what is delivered.
+fn altizure(
+    config: &Config,
+    configured: &AltizureConfig,
+    delivery: &Arc<Delivery>,
+    queue: &Queue,
+) -> anyhow::Result<Arc<Altizure>> {
+    let settings = altizure::Settings {
+        bucket: configured.bucket.clone(),
+        pipeline: configured.pipeline.clone(),
+        data_dir: config.data_dir.clone(),
+        upload_bytes: config.limits.upload_bytes.min(config.limits.source_bytes),
+        patience: config.server.body_timeout,
+    };
+    let keys = Arc::new(config.key_ring());
+    Ok(Arc::new(Altizure::new(Arc::clone(delivery), keys, remote(config), queue, settings)?))
+}
+
 fn open_bucket(name: &str, bucket: &BucketConfig, remote: &Remote, timeouts: Timeouts) -> anyhow::Result<Bucket> {
     let url = bucket.url.as_url();
     if matches!(url.scheme(), "http" | "https") {
@@ -258,6 +277,7 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
     let mut pfops = None;
     let mut jobs = None;
     let mut tencent = None;
+    let mut projects = None;
     if !config.keys.is_empty() {
         let queue = open_queue(config).await?;
         tasks.extend(job_tasks(config, &queue, &state.transformer, &stop));
@@ -284,6 +304,12 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
             delivery_port: delivery.port(),
         };
         routes = routes.merge(blitline::router(blitline));
+        if let Some(settings) = &config.altizure {
+            let altizure = altizure(config, settings, &state, &queue)?;
+            tasks.push(tokio::spawn(altizure.keeper().clone().run(stop.clone())));
+            routes = routes.merge(altizure::router(Arc::clone(&altizure)));
+            projects = Some(altizure);
+        }
         jobs = Some(queue.clone());
         tencent = Some(Arc::new(Tencent {
             delivery: Arc::clone(&state),
@@ -306,6 +332,10 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
         .merge(qiniu::router(qiniu))
         .merge(health::router(Arc::clone(&health)))
         .merge(metrics_api::router(watched));
+    let routes = match projects {
+        Some(altizure) => altizure::with_storage(routes, altizure),
+        None => routes,
+    };
     // By host, not by path: on the vendor's hosts every path is an object's or a call's.
     let routes = match tencent {
         Some(tencent) => routes.layer(axum::middleware::from_fn_with_state(tencent, tencent::divert)),

@@ -74,7 +74,7 @@ pub struct Config {
     pub program: Option<PathBuf>,
     /// The DLCS API, which servers with customers have.
     pub dlcs: DlcsConfig,
-    /// The Altizure API. Checked, and not used yet.
+    /// The Altizure API, which servers with access keys have where this is there.
     pub altizure: Option<AltizureConfig>,
     /// The Blitline API.
     pub blitline: BlitlineConfig,

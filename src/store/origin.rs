@@ -89,9 +89,17 @@ impl Remote {
     /// [`Error::Forbidden`] for a URL or address that may not be fetched, [`Error::UrlNotFound`] where nothing usable is
     /// there, [`Error::Upstream`] where there may be something later.
     pub async fn open(&self, url: &str) -> Result<(Meta, ByteStream), Error> {
+        self.open_with(url, HeaderMap::new()).await
+    }
+
+    /// [`Remote::open`] with headers of the caller's. A redirect to another host does not get those that are secret.
+    ///
+    /// # Errors
+    /// As [`Remote::open`].
+    pub async fn open_with(&self, url: &str, headers: HeaderMap) -> Result<(Meta, ByteStream), Error> {
         let url =
             Url::parse(url).map_err(|error| Error::UrlNotFound { url: url.to_owned(), problem: error.to_string() })?;
-        let response = self.get(&url, reqwest::Method::GET, HeaderMap::new()).await?;
+        let response = self.get(&url, reqwest::Method::GET, headers).await?;
         let (status, place) = (response.status(), shown(&url));
         let problem = format!("it answered {}", status.as_u16());
         match status {

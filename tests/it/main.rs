@@ -2,6 +2,14 @@
 //! `mogr` command. By behaviour, one module each.
 
 mod addresses;
+#[cfg(feature = "sqlite")]
+mod altizure_api;
+#[cfg(feature = "sqlite")]
+mod altizure_client;
+#[cfg(feature = "sqlite")]
+mod altizure_tasks;
+#[cfg(feature = "sqlite")]
+mod altizure_upload;
 mod blitline_jobs;
 mod cache_origin;
 #[cfg(feature = "sqlite")]

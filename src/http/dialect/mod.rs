@@ -1,6 +1,7 @@
 //! APIs of other services: thin adapters from their words to ours and back. A dialect owns no rule about images, queues or
 //! storage.
 
+pub mod altizure;
 pub mod blitline;
 pub mod dlcs;
 pub mod qiniu;
