@@ -104,7 +104,7 @@ impl<'a> Check<'a> {
             return self.leaf(node, inner);
         }
         if node.selections.is_empty() {
-            return Err(Error::new(format!("{of} has type {:?}; expected a selection of its fields", inner)));
+            return Err(Error::new(format!("{of} has type {inner:?}; expected a selection of its fields")));
         }
         self.selections(&node.selections, inner, depth + 1, &mut Keys::new())
     }

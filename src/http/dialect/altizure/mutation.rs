@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::query::ProjectNode;
-use super::spell::{self, failed};
+use super::spell;
 use super::{Altizure, CREDENTIALS_LIFE, Caller, TOKEN_LIFE, URL_LIFE, receive};
 use crate::auth::{oss, put_url, user_token};
 use crate::error::ErrorKind;
@@ -93,15 +93,15 @@ impl<'r> Mutation<'r> {
             "modelType": asked.text("modelType"),
         });
         let created = self.altizure.projects.create(user, name, &traits.to_string(), bucket, self.caller.now).await;
-        Ok(ProjectNode { altizure: self.altizure, project: created.map_err(failed)? })
+        Ok(ProjectNode { altizure: self.altizure, project: created? })
     }
 
     async fn remove(&self, asked: &Asked<'_>) -> Result<Value, Error> {
         let Some(project) = self.project(asked.required("id")).await? else { return Ok(Value::Null) };
-        if let Some(task) = self.altizure.projects.last_task(&project.id).await.map_err(failed)? {
-            self.altizure.projects.stop(&task, self.caller.now).await.map_err(failed)?;
+        if let Some(task) = self.altizure.projects.last_task(&project.id).await? {
+            self.altizure.projects.stop(&task, self.caller.now).await?;
         }
-        self.altizure.projects.remove(&project.id, &project.owner).await.map_err(failed)?;
+        self.altizure.projects.remove(&project.id, &project.owner).await?;
         let told = json!({ "id": project.id.as_str(), "name": project.name, "date": spell::time(project.created) });
         receive::forget(self.altizure, &project);
         Ok(told)
@@ -110,7 +110,7 @@ impl<'r> Mutation<'r> {
     async fn has_image(&self, asked: &Asked<'_>) -> Result<Value, Error> {
         let Some(project) = self.project(asked.required("pid")).await? else { return Ok(Value::Null) };
         let Ok(checksum) = sha1(asked.required("checksum")) else { return Ok(Value::Null) };
-        let found = self.altizure.projects.image_with(&project.id, &checksum).await.map_err(failed)?;
+        let found = self.altizure.projects.image_with(&project.id, &checksum).await?;
         Ok(found.map_or(Value::Null, |image| spell::image(&image)))
     }
 
@@ -186,12 +186,12 @@ impl<'r> Mutation<'r> {
             name => text("filename", name, MAX_NAME_BYTES)?.to_owned(),
         };
         let registration = Registration { name, file, way, checksum };
-        self.altizure.projects.register(project, registration, self.caller.now).await.map_err(failed)
+        self.altizure.projects.register(project, registration, self.caller.now).await.map_err(Error::from)
     }
 
     async fn advance(&self, asked: &Asked<'_>, event: Event) -> Result<Value, Error> {
         let Some((_, image)) = self.image(asked.required("id")).await? else { return Ok(Value::Null) };
-        let image = self.altizure.projects.advance(&image.id, event, self.caller.now).await.map_err(failed)?;
+        let image = self.altizure.projects.advance(&image.id, event, self.caller.now).await?;
         self.altizure.keeper.wake();
         Ok(image.map_or(Value::Null, |image| spell::image(&image)))
     }
@@ -204,7 +204,7 @@ impl<'r> Mutation<'r> {
                 removed.push(Value::Null);
                 continue;
             };
-            self.altizure.projects.remove_image(&image.id).await.map_err(failed)?;
+            self.altizure.projects.remove_image(&image.id).await?;
             receive::forget_image(self.altizure, &project, &image).await;
             removed.push(spell::image(&image));
         }
@@ -233,7 +233,7 @@ impl<'r> Mutation<'r> {
             return Ok(told);
         }
         if let Some(project) = self.project(asked.required("id")).await? {
-            self.altizure.projects.set_pending(&project.id, kind(asked)).await.map_err(failed)?;
+            self.altizure.projects.set_pending(&project.id, kind(asked)).await?;
             // The last image may have become final meanwhile.
             self.altizure.keeper.wake();
         }
@@ -243,12 +243,12 @@ impl<'r> Mutation<'r> {
     async fn stop(&self, asked: &Asked<'_>) -> Result<Value, Error> {
         let Some(project) = self.project(asked.required("id")).await? else { return Ok(Value::Null) };
         let projects = &self.altizure.projects;
-        projects.clear_pending(&project.id).await.map_err(failed)?;
-        let Some(task) = projects.last_task(&project.id).await.map_err(failed)? else { return Ok(Value::Null) };
+        projects.clear_pending(&project.id).await?;
+        let Some(task) = projects.last_task(&project.id).await? else { return Ok(Value::Null) };
         if matches!(task.state(), TaskState::Pending | TaskState::Processing) {
-            projects.stop(&task, self.caller.now).await.map_err(failed)?;
+            projects.stop(&task, self.caller.now).await?;
         }
-        let task = projects.last_task(&project.id).await.map_err(failed)?;
+        let task = projects.last_task(&project.id).await?;
         Ok(task.map_or(Value::Null, |task| spell::task(&task)))
     }
 
@@ -256,7 +256,7 @@ impl<'r> Mutation<'r> {
     async fn project(&self, id: &str) -> Result<Option<Project>, Error> {
         let user = self.caller.user()?;
         let Some(id) = JobId::parse(id) else { return Ok(None) };
-        self.altizure.projects.get(&id, user).await.map_err(failed)
+        self.altizure.projects.get(&id, user).await.map_err(Error::from)
     }
 
     /// The caller's project that an upload goes to.
@@ -269,7 +269,7 @@ impl<'r> Mutation<'r> {
     async fn image(&self, id: &str) -> Result<Option<(Project, Image)>, Error> {
         let user = self.caller.user()?;
         let Some(id) = JobId::parse(id) else { return Ok(None) };
-        self.altizure.projects.image(&id, user).await.map_err(failed)
+        self.altizure.projects.image(&id, user).await.map_err(Error::from)
     }
 
     fn require(&self, user: &str, bucket: &str) -> Result<(), Error> {
@@ -294,7 +294,7 @@ fn refused(code: Code, message: &str) -> Value {
 
 fn not_accepted(error: queue::Error) -> Value {
     let code = if error.kind() == ErrorKind::Busy { Code::Limit } else { Code::Internal };
-    refused(code, &failed(error).to_string())
+    refused(code, &Error::from(error).to_string())
 }
 
 fn kind<'a>(asked: &Asked<'a>) -> &'a str {

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::spell::{self, failed};
+use super::spell;
 use super::{API_VERSION, Altizure, Caller, STORE};
 use crate::http::graphql::{Asked, Error, Object, Resolved};
 use crate::jobs::model::JobId;
@@ -33,7 +33,7 @@ impl<'r> Query<'r> {
     async fn project(&self, id: &str) -> Result<Option<ProjectNode<'_>>, Error> {
         let user = self.caller.user()?;
         let Some(id) = JobId::parse(id) else { return Ok(None) };
-        let project = self.altizure.projects.get(&id, user).await.map_err(failed)?;
+        let project = self.altizure.projects.get(&id, user).await?;
         Ok(project.map(|project| ProjectNode { altizure: self.altizure, project }))
     }
 }
@@ -129,7 +129,7 @@ impl Object for My<'_> {
                 return Ok(Resolved::Json(user));
             }
             let search = asked.text("search").unwrap_or_default();
-            let page = self.altizure.projects.list(self.user, search, &spell::slice(&asked)?).await.map_err(failed)?;
+            let page = self.altizure.projects.list(self.user, search, &spell::slice(&asked)?).await?;
             let cursor = |project: &Project| spell::cursor(project.created, &project.id);
             let rest = spell::connection(&page, cursor);
             let edges = page.entries.into_iter().map(|project| {
@@ -201,14 +201,14 @@ impl ProjectNode<'_> {
         let id = &self.project.id;
         let found = match asked.name {
             "image" => match JobId::parse(asked.required("id")) {
-                Some(image) => projects.image(&image, &self.project.owner).await.map_err(failed)?.map(|found| found.1),
+                Some(image) => projects.image(&image, &self.project.owner).await?.map(|found| found.1),
                 None => None,
             },
             _ => {
                 let name = asked.required("filename");
-                match projects.image_stored_as(id, name).await.map_err(failed)? {
+                match projects.image_stored_as(id, name).await? {
                     Some(image) => Some(image),
-                    None => projects.image_called(id, name).await.map_err(failed)?,
+                    None => projects.image_called(id, name).await?,
                 }
             }
         };
@@ -218,7 +218,7 @@ impl ProjectNode<'_> {
     async fn images(&self, asked: &Asked<'_>) -> Result<Value, Error> {
         let state = asked.text("filter").and_then(State::named);
         let page = self.altizure.projects.images(&self.project.id, state, &spell::slice(asked)?).await;
-        let page = page.map_err(failed)?;
+        let page = page?;
         let mut connection = spell::connection(&page, |image| spell::cursor(image.created, &image.id));
         let edge = |image| json!({ "node": spell::image(image), "cursor": spell::cursor(image.created, &image.id) });
         connection["edges"] = page.entries.iter().map(edge).collect();
@@ -228,13 +228,13 @@ impl ProjectNode<'_> {
     async fn field(&self, asked: &Asked<'_>) -> Result<Value, Error> {
         let (projects, id) = (&self.altizure.projects, &self.project.id);
         Ok(match asked.name {
-            "numImage" => projects.totals(id).await.map_err(failed)?.images.into(),
-            "gigaPixel" => (projects.totals(id).await.map_err(failed)?.pixels as f64 / GIGA).into(),
+            "numImage" => projects.totals(id).await?.images.into(),
+            "gigaPixel" => (projects.totals(id).await?.pixels as f64 / GIGA).into(),
             "taskState" => {
-                let task = projects.last_task(id).await.map_err(failed)?;
+                let task = projects.last_task(id).await?;
                 task.map_or(Value::Null, |task| task.state().name().into())
             }
-            "task" => projects.last_task(id).await.map_err(failed)?.map_or(Value::Null, |task| spell::task(&task)),
+            "task" => projects.last_task(id).await?.map_or(Value::Null, |task| spell::task(&task)),
             "image" | "imageByFilename" => self.image(asked).await?,
             "allImages" => self.images(asked).await?,
             name => self.plain(name),

@@ -86,13 +86,15 @@ pub(super) fn slice(asked: &graphql::Asked<'_>) -> Result<Slice, graphql::Error>
     Ok(Slice { first: count("first")?, last: count("last")?, after: bound("after")?, before: bound("before")? })
 }
 
-/// A failure of the database, for callers: what it was is in the log.
-pub(super) fn failed(error: queue::Error) -> graphql::Error {
-    if error.is_full() {
-        return graphql::Error::new(error.to_string());
+/// For callers; what a failure of the database was is in the log.
+impl From<queue::Error> for graphql::Error {
+    fn from(error: queue::Error) -> Self {
+        if error.is_full() {
+            return Self::new(error.to_string());
+        }
+        tracing::error!(%error, "a request about projects failed");
+        Self::new("the server failed on this request")
     }
-    tracing::error!(%error, "a request about projects failed");
-    graphql::Error::new("the server failed on this request")
 }
 
 #[cfg(test)]

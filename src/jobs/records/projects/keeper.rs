@@ -90,21 +90,21 @@ impl Keeper {
     /// Does what is to be done as of `now`.
     ///
     /// # Errors
-    /// A database that fails, or a queue that is full: what is left is done the next time.
+    /// A database that fails: what is left is done the next time.
     pub async fn look(&self, now: SystemTime) -> Result<(), Error> {
         self.projects.end_silent(now).await?;
         for image in self.projects.looked_at_images().await? {
             self.settle(&image, now).await?;
         }
         for image in self.projects.arrived_images().await? {
-            self.pick(&image, now).await?;
+            passed_over(self.pick(&image, now).await)?;
         }
         for (project, kind) in self.projects.due().await? {
-            self.start_due(&project, &kind, now).await?;
+            passed_over(self.start_due(&project, &kind, now).await)?;
         }
         for task in self.projects.unlaunched(now - LAUNCH).await? {
             match self.projects.find(&task.project).await? {
-                Some(project) => self.launch(&project, &task, now).await?,
+                Some(project) => passed_over(self.launch(&project, &task, now).await)?,
                 None => self.projects.remove_task(&task.id).await?,
             }
         }
@@ -216,6 +216,17 @@ impl Keeper {
 
     fn awaits(&self, job: &JobId) -> bool {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner).contains(job)
+    }
+}
+
+/// An owner whose queue is full waits, and holds up nobody.
+fn passed_over(done: Result<(), Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if error.is_full() => {
+            tracing::info!(%error, "what is to be done for a project waits");
+            Ok(())
+        }
+        done => done,
     }
 }
 
