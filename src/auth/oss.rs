@@ -187,14 +187,8 @@ mod tests {
             ("content-type", "image/jpeg"),
             (sent.date_header, DATE),
         ];
-        let request = |headers: &[(&'static str, &str)]| {
-            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.to_string())).collect();
-            headers
-        };
-        let owned = request(&headers);
-        let borrowed: Vec<(&str, &str)> = owned.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let Sent { method, bucket, key, .. } = *sent;
-        let text = Request { method, headers: &borrowed, bucket, key }.text(DATE);
+        let text = Request { method, headers: &headers, bucket, key }.text(DATE);
         let signature = STANDARD.encode(keyed(&credentials.secret, text.as_bytes()).finalize().into_bytes());
         let authorization = format!("OSS {}:{signature}", credentials.id);
         headers.push(("authorization", &authorization));

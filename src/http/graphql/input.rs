@@ -35,6 +35,9 @@ pub(super) fn variables(
     let none = Variables::new();
     for variable in &operation.variables {
         let name = &variable.name;
+        if matches!(schema.types.get(variable.ty.inner()), None | Some(Kind::Object(_))) {
+            return Err(Error::new(format!("variable ${name} has type {}; expected an input type", variable.ty)));
+        }
         let value = match (given.get(name), &variable.default) {
             (Some(value), _) => Given { literal: literal_of(value), is_json: true },
             (None, Some(default)) => Given { literal: default.clone(), is_json: false },
@@ -45,9 +48,6 @@ pub(super) fn variables(
                 continue;
             }
         };
-        if matches!(schema.types.get(variable.ty.inner()), None | Some(Kind::Object(_))) {
-            return Err(Error::new(format!("variable ${name} has type {}; expected an input type", variable.ty)));
-        }
         let reader = Reader { schema, variables: &none };
         reader.value(&value.literal, &variable.ty, value.is_json, &format!("variable ${name}"))?;
         found.insert(name.clone(), value);
