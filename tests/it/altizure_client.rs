@@ -30,6 +30,8 @@ pipeline = "imageView2/2/w/20"
 source_bytes = "1MiB"
 [fetch]
 allow = ["127.0.0.0/8"]
+[jobs]
+lease = "3s"
 "#;
 
 /// How long anything that must happen may take.

@@ -177,6 +177,13 @@ impl Projects {
         self.open_images(condition).await
     }
 
+    /// The jobs that look at pictures.
+    pub(super) async fn jobs_under_way(&self) -> Result<Vec<JobId>, Error> {
+        let sql =
+            "SELECT job FROM project_images WHERE state NOT IN ('Ready', 'Invalid') AND job IS NOT NULL LIMIT 10000";
+        sqlx::query(sql).fetch_all(self.database.reader()).await?.iter().map(|row| id(row, "job")).collect()
+    }
+
     async fn open_images(&self, condition: &str) -> Result<Vec<Image>, Error> {
         let sql = format!(
             "SELECT {IMAGE} FROM project_images WHERE state NOT IN ('Ready', 'Invalid') AND {condition} \

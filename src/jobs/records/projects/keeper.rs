@@ -71,6 +71,10 @@ impl Keeper {
     /// Looks after them until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut changes = self.queue.changes();
+        match self.projects.jobs_under_way().await {
+            Ok(jobs) => self.awaited.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs),
+            Err(error) => tracing::warn!(%error, "the ends of jobs from before this start are heard of later"),
+        }
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
