@@ -47,6 +47,7 @@ use crate::store::origin::Origin;
 use crate::store::parts::Uploads;
 use crate::store::spool::Spool;
 use crate::store::{Bucket, Buckets, Remote, Timeouts};
+use crate::transform::two_speeds::Interactive;
 use crate::transform::{self, Transformer};
 
 /// How often the styles file is looked at. Looking costs one `stat`; unlike notifications it also works on network
@@ -112,8 +113,15 @@ pub fn transformer(config: &Config) -> anyhow::Result<Transformer> {
             formats: config.limits.helper_formats.clone(),
             memory_bytes: config.limits.helper_memory_bytes,
         }),
+        interactive: interactive(config),
     };
     Ok(Transformer::new(Arc::new(buckets), remote, settings))
+}
+
+/// What is made while a client waits.
+fn interactive(config: &Config) -> Option<Interactive> {
+    let most = Duration::from_millis(config.limits.interactive_milliseconds?.into());
+    Some(Interactive { most, over: config.delivery.over_budget })
 }
 
 /// Where results are kept behind those in memory.

@@ -4,13 +4,16 @@
 //! answer conditional requests; [`Transformer::render`] answers from the cache or computes, once for all that ask at
 //! the same time. Pixel work runs on [`Workers`].
 
+mod background;
 mod contained;
 mod crashes;
 mod error;
+mod explain;
 mod fetches;
 mod pictures;
 mod rendered;
 mod set;
+pub mod two_speeds;
 pub mod upgrade;
 
 use std::collections::HashMap;
@@ -36,10 +39,12 @@ use crate::plan::{Fop, Plan};
 use crate::store::{Bucket, Buckets, Meta, Remote, Watch};
 use crate::workers::{self, Asker, Lane, Workers};
 pub use error::{Error, Source};
+pub use explain::{Explained, Kept as KeptAt, Near};
 use fetches::Fetches;
 use pictures::unusable;
 pub use rendered::{Rendered, Timings, media_type_of};
 use rendered::{StageClock, rendered};
+use two_speeds::{Interactive, TwoSpeeds};
 use upgrade::Upgrades;
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
@@ -64,6 +69,8 @@ pub struct Identity {
     pictures: Vec<String>,
     rendering: Rendering,
     cache_key: CacheKey,
+    /// Longest that it may take by prediction.
+    budget: Option<Duration>,
 }
 
 impl Identity {
@@ -131,6 +138,8 @@ pub struct Config {
     pub deadline: Duration,
     /// Processes that decode what the server itself does not; none where it decodes all.
     pub helpers: Option<helpers::Settings>,
+    /// What is made while a client waits: anything where there is none.
+    pub interactive: Option<Interactive>,
 }
 
 impl Default for Config {
@@ -149,6 +158,7 @@ impl Default for Config {
             memory_bytes: 1 << 30,
             deadline: Duration::from_secs(10),
             helpers: None,
+            interactive: None,
         }
     }
 }
@@ -187,6 +197,7 @@ pub struct Transformer {
     workers: Workers,
     fetches: Arc<Fetches>,
     upgrades: Upgrades,
+    two_speeds: TwoSpeeds,
     config: Arc<Config>,
 }
 
@@ -218,6 +229,7 @@ impl Transformer {
             workers: Workers::new(workers),
             fetches: Arc::new(Fetches::new(fetched_bytes)),
             upgrades: Upgrades::new(),
+            two_speeds: TwoSpeeds::new(),
             crashed: Memory::for_a_while(crashes::REMEMBERED, crashes::LIFE),
             helpers: config.helpers.clone().map(|settings| Arc::new(Helpers::new(settings))),
             config: Arc::new(config),
@@ -279,6 +291,7 @@ impl Transformer {
             pictures,
             rendering: Rendering { accepts, auto_format, patient, ..self.config.rendering },
             cache_key: CacheKey::of(&[]),
+            budget: None,
         };
         self.name(&mut identity);
         Ok(identity)
@@ -362,22 +375,6 @@ impl Transformer {
     /// Whether what is kept may be answered with: not where a purge might not have been heard of.
     fn is_trusted(&self) -> bool {
         self.sources.generations().is_trusted(Instant::now())
-    }
-
-    /// The program that `plan` becomes over an object, without running it.
-    ///
-    /// # Errors
-    /// As for [`Transformer::render`], without those of pixels.
-    pub async fn explain(&self, bucket: &Arc<Bucket>, key: &str, plan: &Plan) -> Result<Program, Error> {
-        let (_, source) = self.read(bucket, key).await?;
-        let pictures = self.pictures(bucket, plan).await?;
-        self.program(plan, &source, &pictures, self.config.rendering)
-    }
-
-    async fn program_of(&self, identity: &Identity) -> Result<Program, Error> {
-        let source = self.source_of(identity).await?;
-        let pictures = self.pictures_of(identity).await?;
-        self.program(&identity.plan, &source, &pictures, identity.rendering)
     }
 
     /// Reads an object whole, within the limit for sources.
@@ -465,6 +462,7 @@ impl Transformer {
         so_far: Timings,
     ) -> Result<Rendered, Error> {
         let mut program = self.program(&identity.plan, source, &pictures, identity.rendering)?;
+        identity.check_budget(&program)?;
         let known_quality = if program.is_scored() { self.qualities.get(identity.cache_key).await } else { None };
         if let Some(quality) = known_quality {
             program.remember_quality(quality);

@@ -62,6 +62,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// What is refused.
     pub limits: LimitsConfig,
+    /// How delivery answers.
+    pub delivery: DeliveryConfig,
     /// How pictures are made where requests leave it open: the keys `resize` (`gamma`, `mixed` or `linear`) and `speed`
     /// (`fast`, `balanced` or `best`) of `[images]`. Default `mixed` and `balanced`.
     pub images: Rendering,
@@ -133,6 +135,15 @@ pub struct LimitsConfig {
     pub helper_formats: Vec<Format>,
     /// Most address space of a helper process. Default 2 GiB.
     pub helper_memory_bytes: u64,
+    /// Most milliseconds, by prediction, that the work for a delivery URL may take while its client waits. Default: any.
+    pub interactive_milliseconds: Option<u32>,
+}
+
+/// `[delivery]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryConfig {
+    /// What becomes of requests over `limits.interactive_milliseconds`. Default `refuse`.
+    pub over_budget: OverBudget,
 }
 
 /// `[fetch]`
@@ -270,6 +281,26 @@ impl Setting for Speed {
     }
 }
 
+/// What becomes of requests that would take longer than a client is kept waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverBudget {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They are accepted, made in the background, and answered when they are asked for again.
+    Accept,
+}
+
+impl Setting for OverBudget {
+    fn read(node: &Node) -> Result<Self, Refusal> {
+        match String::read(node)?.as_str() {
+            "refuse" => Ok(Self::Refuse),
+            "accept" => Ok(Self::Accept),
+            _ => Err(Refusal::new("is no answer to what takes long", "write refuse or accept")),
+        }
+    }
+}
+
 impl Default for CacheConfig {
     fn default() -> Self {
         Self {
@@ -303,6 +334,7 @@ impl Default for LimitsConfig {
             workers,
             helper_formats: vec![Format::Avif, Format::Webp],
             helper_memory_bytes: 2 << 30,
+            interactive_milliseconds: None,
         }
     }
 }

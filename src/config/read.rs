@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::{
-    AltizureConfig, BlitlineConfig, CacheConfig, Config, DlcsConfig, DlcsCustomer, FetchConfig, JobsConfig,
-    LimitsConfig, NOT_SETTINGS, bucket, check, server,
+    AltizureConfig, BlitlineConfig, CacheConfig, Config, DeliveryConfig, DlcsConfig, DlcsCustomer, FetchConfig,
+    JobsConfig, LimitsConfig, NOT_SETTINGS, OverBudget, bucket, check, server,
 };
 use crate::auth::Key;
 use crate::engine::limits::Limits;
@@ -82,6 +82,7 @@ fn read_config(mut root: Section<'_>, validate: &dyn Fn(&str) -> Result<(), Stri
         buckets: bucket::read_all(&mut root),
         cache: read_cache(root.section("cache")),
         limits: read_limits(root.section("limits")),
+        delivery: read_delivery(root.section("delivery")),
         images: read_images(root.section("images")),
         fetch: read_fetch(root.section("fetch")),
         jobs: read_jobs(root.section("jobs")),
@@ -160,7 +161,14 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
         workers: section.or("workers", default.workers),
         helper_formats: section.list("helper_formats").map_or(default.helper_formats, |list| values(Some(list))),
         helper_memory_bytes: section.or("helper_memory_bytes", Bytes(default.helper_memory_bytes)).0,
+        interactive_milliseconds: section.get("interactive_milliseconds"),
     };
+    section.finish();
+    config
+}
+
+fn read_delivery(mut section: Section<'_>) -> DeliveryConfig {
+    let config = DeliveryConfig { over_budget: section.or("over_budget", OverBudget::default()) };
     section.finish();
     config
 }

@@ -93,6 +93,10 @@ queue = 7
 workers = 3
 helper_formats = ["jpeg"]
 helper_memory_bytes = "1GiB"
+interactive_milliseconds = 250
+
+[delivery]
+over_budget = "accept"
 
 [fetch]
 allow = ["127.0.0.0/8", "::1/128"]
@@ -186,8 +190,10 @@ fn every_key_is_read() {
             workers: count(3),
             helper_formats: vec![Format::Jpeg],
             helper_memory_bytes: 1 << 30,
+            interactive_milliseconds: Some(250),
         }
     );
+    assert_eq!(config.delivery.over_budget, OverBudget::Accept);
     assert!(config.fetch.allow[0].contains("127.0.0.1".parse().unwrap()));
     assert_eq!((config.fetch.allow.len(), config.fetch.ports), (2, vec![80, 8080]));
     let jobs = JobsConfig {

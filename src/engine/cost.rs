@@ -10,6 +10,7 @@
 use super::encode::{self, score};
 use super::image::{ColorModel, Depth, Format, Header, Sampling};
 use super::op::{blend, resample, resize, resize_deep};
+use super::predict;
 use super::program::{Answer, Cost, ImageOutput, Program, Step};
 use crate::geometry::Size;
 use crate::plan::output::{OutputFormat, QualityTarget};
@@ -41,12 +42,13 @@ const fn pure(bytes: u64) -> u64 {
 /// Memory and pixels of `program`, with the headers of the plan's pictures in painting order.
 pub(super) fn cost(program: &Program, pictures: &[Header]) -> Cost {
     if program.is_header_only() {
-        return Cost { memory_bytes: program.source.bytes, pixels: 0 };
+        return Cost { memory_bytes: program.source.bytes, pixels: 0, time: predict::time(program) };
     }
     if let Some(turn) = &program.lossless {
         return Cost {
             memory_bytes: program.source.bytes + FIXED_BYTES + turn.memory_bytes(program.source.bytes),
             pixels: program.source.size.area() + program.size.area(),
+            time: predict::time(program),
         };
     }
     let mut tally = Tally { marks: 0, peak: 0, pixels: 0 };
@@ -60,6 +62,7 @@ pub(super) fn cost(program: &Program, pictures: &[Header]) -> Cost {
     Cost {
         memory_bytes: program.source.bytes + FIXED_BYTES + tally.peak,
         pixels: tally.pixels.saturating_mul(u64::from(program.frames())),
+        time: predict::time(program),
     }
 }
 

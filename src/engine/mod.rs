@@ -18,6 +18,7 @@ pub mod metadata;
 pub mod op;
 mod paint;
 pub mod planes;
+mod predict;
 pub mod program;
 pub mod resolve;
 pub mod run;

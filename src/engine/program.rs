@@ -1,6 +1,7 @@
 //! A program: a plan made concrete for one source, with exact sizes, the decoder's scale and the cost.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::decode;
 use super::encode::jpeg_turn::Turn;
@@ -284,6 +285,8 @@ pub struct Cost {
     pub memory_bytes: u64,
     /// Pixels read and written by decoding and all steps, over all frames.
     pub pixels: u64,
+    /// Predicted time of one idle core.
+    pub time: Duration,
 }
 
 impl Program {

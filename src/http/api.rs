@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 
 use super::respond::Failure;
 use super::target::{Delivery, Target};
+use crate::config::OverBudget;
 use crate::engine::image::Header;
 use crate::engine::program::{Answer, ImageOutput, Program};
 use crate::error::ErrorKind;
 use crate::plan::output::{Quality, QualityTarget};
+use crate::transform::{Explained, KeptAt, Near};
 
 /// The API's routes.
 ///
@@ -48,8 +50,9 @@ async fn explained(delivery: &Delivery, request: Option<Request<()>>) -> Result<
         let message = "explain: the URL has no operators; the object is served as it is";
         return Err(Failure::new(ErrorKind::Invalid, &message));
     };
-    let program = delivery.transformer.explain(&target.bucket, &target.key, plan).await?;
-    Ok(describe(&target, &plan.to_string(), &program))
+    let (wish, vary) = delivery.wish(&request, &target, plan);
+    let explained = delivery.transformer.explain(&target.bucket, &target.key, plan, wish).await?;
+    Ok(describe(&target, &plan.to_string(), &explained, vary))
 }
 
 /// The delivery request that is to be explained: the same one without `|explain`.
@@ -57,14 +60,13 @@ fn delivery_request(request: &axum::extract::Request) -> Option<Request<()>> {
     let uri = request.uri();
     let query = uri.query()?;
     let operators = ["|explain", "%7Cexplain", "%7cexplain"].iter().find_map(|suffix| query.strip_suffix(suffix))?;
-    let mut builder = Request::builder().uri(format!("{}?{operators}", uri.path()));
-    if let Some(host) = request.headers().get(http::header::HOST) {
-        builder = builder.header(http::header::HOST, host);
-    }
-    builder.body(()).ok()
+    let mut delivered = Request::builder().uri(format!("{}?{operators}", uri.path())).body(()).ok()?;
+    request.headers().clone_into(delivered.headers_mut());
+    Some(delivered)
 }
 
-fn describe(target: &Target, plan: &str, program: &Program) -> Value {
+fn describe(target: &Target, plan: &str, explained: &Explained, vary: Option<&str>) -> Value {
+    let program = &explained.program;
     json!({
         "bucket": target.bucket.name(),
         "key": target.key,
@@ -77,8 +79,30 @@ fn describe(target: &Target, plan: &str, program: &Program) -> Value {
         },
         "steps": program.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "result": result(program),
-        "cost": { "memory_bytes": program.cost.memory_bytes, "pixels": program.cost.pixels },
+        "vary": vary,
+        "interim": explained.is_interim,
+        "cache": kept_at(explained.kept),
+        "cost": {
+            "memory_bytes": program.cost.memory_bytes,
+            "pixels": program.cost.pixels,
+            "predicted_milliseconds": (program.cost.time.as_micros() as f64 / 1000.0),
+        },
+        "over_budget": explained.over_budget.map(|over| if over == OverBudget::Accept { "accept" } else { "refuse" }),
+        "limits_near": explained.near.iter().map(near).collect::<Vec<_>>(),
     })
+}
+
+const fn kept_at(kept: KeptAt) -> &'static str {
+    match kept {
+        KeptAt::Memory => "memory",
+        KeptAt::Store => "store",
+        KeptAt::UnderWay => "under way",
+        KeptAt::Nowhere => "none",
+    }
+}
+
+fn near(near: &Near) -> Value {
+    json!({ "what": near.what, "value": near.value, "limit": near.limit })
 }
 
 fn source(header: &Header) -> Value {

@@ -1,15 +1,18 @@
 //! The delivery listener's answers: `GET`, `HEAD` and `OPTIONS`, with what browsers and CDNs need to keep them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::conditional::{self, Selection, Validators};
-use super::observe::Made;
+use super::observe;
 use super::respond::{self, Body, Caching, Failure, full, set};
-use super::target::{Delivery, Target, lane};
+use super::target::{Delivery, Target, lane, path_and_query};
 use super::{negotiation, raw, saveas};
 use crate::cache::Origin;
 use crate::plan::Plan;
+use crate::transform::two_speeds::Response as Made;
 use crate::transform::upgrade::Choice;
 use crate::transform::{Rendered, Wish};
 
@@ -57,11 +60,11 @@ impl Delivery {
             return Ok(response);
         }
         let asker = self.transformer.asker(lane(request));
-        let (rendered, origin) = self
-            .transformer
-            .render(&mut choice.identity, asker)
-            .await
-            .map_err(|error| Failure::from(error.as_ref()))?;
+        let answer = self.transformer.respond(&mut choice.identity, asker).await;
+        let (rendered, origin) = match answer.map_err(|error| Failure::from(error.as_ref()))? {
+            Made::Ready(rendered, origin) => (rendered, origin),
+            Made::Accepted { predicted } => return Ok(accepted(path_and_query(request), predicted, vary)),
+        };
         let caching = self.caching(&target, &choice, vary);
         let mut response = sliced(&rendered.body, request.headers(), &caching.validators);
         // A range that cannot be satisfied is answered with an error of its own type.
@@ -71,7 +74,7 @@ impl Delivery {
             target.name_attachment(response.headers_mut());
         }
         set(response.headers_mut(), http::HeaderName::from_static("server-timing"), &timing(&rendered, origin));
-        response.extensions_mut().insert(Made { origin, timings: rendered.timings });
+        response.extensions_mut().insert(observe::Made { origin, timings: rendered.timings });
         Ok(response)
     }
 
@@ -82,11 +85,15 @@ impl Delivery {
         target: &Target,
         plan: Plan,
     ) -> Result<(Choice, Option<&'static str>), Failure> {
-        let auto_format = self.rules.get(target.bucket.name()).is_some_and(|rules| rules.auto_format);
-        let wish = Wish::of(&plan, negotiation::accepts(request.headers()), auto_format);
-        let vary = wish.is_some().then_some("Accept");
-        let wish = wish.unwrap_or_default();
+        let (wish, vary) = self.wish(request, target, &plan);
         Ok((self.transformer.choose(&target.bucket, &target.key, plan, wish).await?, vary))
+    }
+
+    /// What this client wishes for besides its plan, and `Vary`.
+    pub(super) fn wish<B>(&self, request: &Request<B>, target: &Target, plan: &Plan) -> (Wish, Option<&'static str>) {
+        let auto_format = self.rules.get(target.bucket.name()).is_some_and(|rules| rules.auto_format);
+        let wish = Wish::of(plan, negotiation::accepts(request.headers()), auto_format);
+        (wish.unwrap_or_default(), wish.map(|_| "Accept"))
     }
 
     fn caching(&self, target: &Target, choice: &Choice, vary: Option<&'static str>) -> Caching {
@@ -101,8 +108,7 @@ impl Delivery {
     }
 }
 
-const EXPOSED_HEADERS: &str =
-    "Content-Length, Content-Range, Content-Type, ETag, Last-Modified, Server-Timing, X-Request-Id, X-Reqid";
+const EXPOSED_HEADERS: &str = "Content-Length, Content-Range, Content-Type, ETag, Last-Modified, Location, Retry-After, Server-Timing, X-Request-Id, X-Reqid";
 const CONTENT_POLICY: &str = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox";
 
 /// 200 with the whole body, 206 with a part of it, or 416.
@@ -125,6 +131,26 @@ fn sliced(body: &Bytes, request: &HeaderMap, validators: &Validators) -> Respons
         }
     };
     response.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    response
+}
+
+/// Longest that a client is told to wait before it asks again, in seconds.
+const MOST_RETRY_SECONDS: u64 = 30;
+
+/// 202: the result is being made, and the same URL answers with it soon.
+fn accepted(url: &str, predicted: Duration, vary: Option<&'static str>) -> Response<Body> {
+    let milliseconds = u64::try_from(predicted.as_millis()).unwrap_or(u64::MAX);
+    let body = serde_json::json!({ "accepted": url, "predicted_milliseconds": milliseconds }).to_string();
+    let mut response = Response::new(full(body));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    set(headers, header::LOCATION, url);
+    set(headers, header::RETRY_AFTER, &milliseconds.div_ceil(1000).clamp(1, MOST_RETRY_SECONDS).to_string());
+    if let Some(vary) = vary {
+        set(headers, header::VARY, vary);
+    }
     response
 }
 

@@ -42,6 +42,17 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// It would take longer, by prediction, than a client is kept waiting.
+    #[error(
+        "the request would take {} ms by prediction, over the limit of {} ms for interactive requests",
+        .predicted.as_millis(), .limit.as_millis()
+    )]
+    OverBudget {
+        /// The prediction.
+        predicted: Duration,
+        /// The limit.
+        limit: Duration,
+    },
     /// A fault of the server.
     #[error("the server failed on this request")]
     Crashed,
@@ -76,14 +87,15 @@ impl Error {
             Self::Engine(error) => error.kind(),
             Self::Busy | Self::Changed(_) => ErrorKind::Busy,
             Self::Deadline(_) => ErrorKind::Deadline,
-            Self::Memory { .. } => ErrorKind::TooLarge,
+            Self::Memory { .. } | Self::OverBudget { .. } => ErrorKind::TooLarge,
             Self::Crashed => ErrorKind::Internal,
         }
     }
 
-    /// Whether `ignore-error` answers with the source instead: whenever the fault lies in the request or its files.
+    /// Whether `ignore-error` answers with the source instead: whenever the fault lies in the request or its files, and is none
+    /// of how soon it is wanted.
     pub(super) fn is_ignorable(&self) -> bool {
-        !self.kind().is_transient() && !matches!(self, Self::Source(_))
+        !self.kind().is_transient() && !matches!(self, Self::Source(_) | Self::OverBudget { .. })
     }
 
     /// Whether the same bytes and the same plan always fail so.

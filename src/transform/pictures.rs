@@ -21,10 +21,6 @@ impl Transformer {
         if is_named { Ok(pictures.into_iter().map(|(_, body)| body).collect()) } else { Err(Error::Changed(None)) }
     }
 
-    pub(super) async fn pictures(&self, bucket: &Arc<Bucket>, plan: &Plan) -> Result<Vec<Bytes>, Error> {
-        Ok(self.versioned_pictures(bucket, plan).await?.into_iter().map(|(_, body)| body).collect())
-    }
-
     /// All pictures, a few at a time, which together have no more bytes than one may.
     async fn versioned_pictures(&self, bucket: &Arc<Bucket>, plan: &Plan) -> Result<Vec<(String, Bytes)>, Error> {
         let references: Vec<&ImageRef> = plan.images().collect();

@@ -1,32 +1,21 @@
 //! Serve now, upgrade later: AVIF takes long to make, so where it would, the first answer is another format that the client
 //! takes, good for a short time, and the AVIF is made meanwhile at a slower, better speed.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
+use super::background::Background;
 use super::{Error, Identity, Transformer, Wish};
 use crate::cache::{CacheKey, Memory};
 use crate::engine::program::Answer;
 use crate::plan::Plan;
 use crate::plan::output::{Accepts, OutputFormat};
 use crate::store::Bucket;
-use crate::workers::{Asker, Lane};
 
 /// AVIF of so many pixels is encoded while its client waits: it takes some 50 ms.
 const AT_ONCE_PIXELS: u64 = 120_000;
 
-/// Upgrades that are waiting or being made; requests of more pictures than these are upgraded when they are asked for again.
-const MOST: usize = 256;
-
-/// How long an upgrade may take, waiting included.
-const PATIENCE: Duration = Duration::from_secs(300);
-
 /// Results of which it is remembered what they are.
 const REMEMBERED: u64 = 100_000;
-
-/// Upgrades take turns with clients, as one of them.
-const LANE: Lane = Lane(u64::MAX);
 
 /// What to answer with.
 #[derive(Clone, Debug)]
@@ -35,13 +24,21 @@ pub struct Choice {
     pub identity: Identity,
     /// A better one is being made.
     pub is_interim: bool,
+    /// That one.
+    better: Option<Box<Identity>>,
+}
+
+impl Choice {
+    const fn only(identity: Identity) -> Self {
+        Self { identity, is_interim: false, better: None }
+    }
 }
 
 /// What is known of results that might be AVIF.
 #[derive(Clone, Debug)]
 pub(super) struct Upgrades {
     known: Memory<Worth>,
-    begun: Arc<Mutex<HashSet<CacheKey>>>,
+    background: Background,
 }
 
 /// What became of a result for whoever takes AVIF.
@@ -57,12 +54,7 @@ enum Worth {
 
 impl Upgrades {
     pub(super) fn new() -> Self {
-        Self { known: Memory::new(REMEMBERED), begun: Arc::default() }
-    }
-
-    fn begun(&self) -> MutexGuard<'_, HashSet<CacheKey>> {
-        // Nothing panics while it is held.
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { known: Memory::new(REMEMBERED), background: Background::default() }
     }
 }
 
@@ -72,32 +64,44 @@ impl Transformer {
     /// # Errors
     /// As for [`Transformer::identify`].
     pub async fn choose(&self, bucket: &Arc<Bucket>, key: &str, plan: Plan, wish: Wish) -> Result<Choice, Error> {
+        let choice = self.decide(bucket, key, plan, wish).await?;
+        if let Some(better) = &choice.better {
+            self.upgrade(Identity::clone(better));
+        }
+        Ok(choice)
+    }
+
+    /// [`Transformer::choose`], beginning nothing.
+    pub(super) async fn decide(
+        &self,
+        bucket: &Arc<Bucket>,
+        key: &str,
+        plan: Plan,
+        wish: Wish,
+    ) -> Result<Choice, Error> {
         if wish.accepts.avif {
             return Box::pin(self.choose_avif(bucket, key, plan, wish)).await;
         }
-        Ok(Choice { identity: self.identify_for(bucket, key, plan, wish).await?, is_interim: false })
+        Ok(Choice::only(self.identify_for(bucket, key, plan, wish).await?))
     }
 
     async fn choose_avif(&self, bucket: &Arc<Bucket>, key: &str, plan: Plan, wish: Wish) -> Result<Choice, Error> {
         let better = self.identify_for(bucket, key, plan.clone(), Wish { patient: true, ..wish }).await?;
         if self.is_kept(better.cache_key).await {
-            return Ok(Choice { identity: better, is_interim: false });
+            return Ok(Choice::only(better));
         }
         let worth = self.worth(&better).await;
         if worth == Worth::AtOnce {
-            return Ok(Choice { identity: self.identify_for(bucket, key, plan, wish).await?, is_interim: false });
+            return Ok(Choice::only(self.identify_for(bucket, key, plan, wish).await?));
         }
         let accepts = Accepts { avif: false, ..wish.accepts };
         let identity = self.identify_for(bucket, key, plan, Wish { accepts, ..wish }).await?;
         let is_interim = worth == Worth::Later;
-        if is_interim {
-            self.upgrade(better);
-        }
-        Ok(Choice { identity, is_interim })
+        Ok(Choice { identity, is_interim, better: is_interim.then(|| Box::new(better)) })
     }
 
     /// Whether a result may be answered with at once. The store behind the cache is only asked before anything is known of it.
-    async fn is_kept(&self, key: CacheKey) -> bool {
+    pub(super) async fn is_kept(&self, key: CacheKey) -> bool {
         if !self.is_trusted() {
             return false;
         }
@@ -119,41 +123,16 @@ impl Transformer {
         worth
     }
 
-    /// Begins to make `better`, unless that was begun before.
-    fn upgrade(&self, mut better: Identity) {
-        let mut begun = self.upgrades.begun();
-        if begun.len() >= MOST || !begun.insert(better.cache_key) {
-            return;
-        }
-        drop(begun);
+    /// Begins to make `better`, unless that was begun before; where too much is under way, it is when it is asked for again.
+    fn upgrade(&self, better: Identity) {
         let transformer = self.clone();
-        tokio::spawn(async move {
-            let done = EndOnDrop { upgrades: transformer.upgrades.clone(), key: better.cache_key };
-            if let Err(error) = transformer.make_better(&mut better).await {
-                tracing::info!(%error, "no better format was made");
-                if !error.kind().is_transient() {
-                    transformer.upgrades.known.put(better.cache_key, Worth::Never).await;
-                }
+        let key = better.cache_key;
+        self.upgrades.background.begin(key, async move {
+            let Err(error) = transformer.render_patiently(better).await else { return };
+            tracing::info!(%error, "no better format was made");
+            if !error.kind().is_transient() {
+                transformer.upgrades.known.put(key, Worth::Never).await;
             }
-            drop(done);
         });
-    }
-
-    async fn make_better(&self, better: &mut Identity) -> Result<(), Arc<Error>> {
-        let _turn = self.workers.job_turn().await.map_err(|error| Arc::new(error.into()))?;
-        let asker = Asker { lane: LANE, deadline: Instant::now() + PATIENCE };
-        self.render(better, asker).await.map(drop)
-    }
-}
-
-/// Takes an upgrade off the list, however it ends.
-struct EndOnDrop {
-    upgrades: Upgrades,
-    key: CacheKey,
-}
-
-impl Drop for EndOnDrop {
-    fn drop(&mut self) {
-        self.upgrades.begun().remove(&self.key);
     }
 }

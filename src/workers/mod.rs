@@ -134,6 +134,11 @@ impl Workers {
         Ok(Permit { _held: Self::wait(&self.jobs).await?, _memory: None })
     }
 
+    /// Memory that the work on all threads may take together, by prediction.
+    pub const fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
     /// Callers that wait, busy threads, and all threads.
     pub fn load(&self) -> (usize, usize, usize) {
         let busy = self.count.saturating_sub(self.permits.available_permits());

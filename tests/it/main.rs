@@ -69,6 +69,7 @@ mod systemd;
 mod tencent_jobs;
 mod tls;
 mod turns;
+mod two_speeds;
 mod upload;
 mod upload_callbacks;
 mod upload_parts;
