@@ -98,6 +98,7 @@ pub fn transformer(config: &Config) -> anyhow::Result<Transformer> {
     let settings = transform::Config {
         cache_bytes: config.cache.memory_bytes,
         cached_source_bytes: config.cache.source_memory_bytes,
+        ladder_bytes: config.cache.ladder_bytes,
         freshness: config.buckets.iter().map(|(name, bucket)| (name.clone(), freshness(config, bucket))).collect(),
         source_bytes: config.limits.source_bytes,
         output_bytes: config.limits.output_bytes,

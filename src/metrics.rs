@@ -64,6 +64,8 @@ pub struct Metrics {
     busy_workers: Gauge,
     cache_bytes: Gauge,
     cache_entries: Gauge,
+    ladder_bytes: Gauge,
+    ladder_rungs: Gauge,
     resident_bytes: Gauge,
     start_seconds: Level,
     jobs: Family<[(&'static str, String); 2], Gauge>,
@@ -96,6 +98,8 @@ impl Default for Metrics {
             busy_workers: Gauge::default(),
             cache_bytes: Gauge::default(),
             cache_entries: Gauge::default(),
+            ladder_bytes: Gauge::default(),
+            ladder_rungs: Gauge::default(),
             resident_bytes: Gauge::default(),
             start_seconds: Gauge::default(),
             jobs: Family::default(),
@@ -125,6 +129,8 @@ impl Metrics {
         all.register("workers_busy", "Threads at work", metrics.busy_workers.clone());
         all.register("cache_bytes", "Bytes of results in memory", metrics.cache_bytes.clone());
         all.register("cache_entries", "Results in memory", metrics.cache_entries.clone());
+        all.register("ladder_bytes", "Bytes of decoded planes in memory", metrics.ladder_bytes.clone());
+        all.register("ladder_rungs", "Decodes whose planes are in memory", metrics.ladder_rungs.clone());
         all.register("resident_memory_bytes", "Memory of the process", metrics.resident_bytes.clone());
         all.register("start_time_seconds", "When the server started, since 1970", metrics.start_seconds.clone());
         all.register("jobs", "Jobs by queue and state", metrics.jobs.clone());
@@ -192,6 +198,8 @@ impl Metrics {
         self.busy_workers.set(count(load.busy as u64));
         self.cache_bytes.set(count(load.cache_bytes));
         self.cache_entries.set(count(load.cache_entries));
+        self.ladder_bytes.set(count(load.ladder_bytes));
+        self.ladder_rungs.set(count(load.ladder_rungs));
         self.resident_bytes.set(count(resident_bytes().unwrap_or_default()));
         let Some(backlog) = &levels.backlog else { return };
         self.jobs.clear();

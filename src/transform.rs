@@ -24,6 +24,7 @@ use bytes::Bytes;
 use tracing::{Instrument, Span};
 
 use crate::cache::generations::Generations;
+use crate::cache::ladder::{Ladder, Ladders};
 use crate::cache::sources::{self, Freshness, Sources};
 use crate::cache::tier::{Kept, Tier};
 use crate::cache::{CacheKey, Memory, Origin, ResultCache};
@@ -31,7 +32,8 @@ use crate::engine::image::Header;
 use crate::engine::limits::Limits;
 use crate::engine::program::{Program, Rendering};
 use crate::engine::resolve::resolve;
-use crate::engine::run::{Output, run};
+use crate::engine::run::{Output, run_on};
+use crate::engine::rungs;
 use crate::engine::{self, decode};
 use crate::helpers::{self, Helpers};
 use crate::plan::output::{Accepts, FormatChoice};
@@ -115,6 +117,8 @@ pub struct Config {
     pub cache_bytes: u64,
     /// Bytes of sources kept in memory, of those that are not on this machine.
     pub cached_source_bytes: u64,
+    /// Bytes of decoded planes kept in memory.
+    pub ladder_bytes: u64,
     /// How long what buckets say is good, by name; others are asked each time.
     pub freshness: HashMap<String, Freshness>,
     /// Most bytes of a source.
@@ -147,6 +151,7 @@ impl Default for Config {
         Self {
             cache_bytes: 256 << 20,
             cached_source_bytes: 64 << 20,
+            ladder_bytes: 64 << 20,
             freshness: HashMap::new(),
             source_bytes: 64 << 20,
             output_bytes: 256 << 20,
@@ -176,6 +181,10 @@ pub struct Load {
     pub cache_bytes: u64,
     /// Results in memory.
     pub cache_entries: u64,
+    /// Bytes of decoded planes in memory.
+    pub ladder_bytes: u64,
+    /// Decodes that they are of.
+    pub ladder_rungs: u64,
 }
 
 /// Renders plans over the objects of buckets.
@@ -185,6 +194,7 @@ pub struct Transformer {
     remote: Remote,
     sources: Sources,
     cache: ResultCache<Rendered>,
+    ladders: Ladders,
     /// Where results lie that left the cache, or that other nodes made.
     tier: Option<Tier>,
     /// What is known to fail, so that neither is fetched nor decoded what cannot become a picture.
@@ -223,6 +233,7 @@ impl Transformer {
             remote,
             sources,
             cache: ResultCache::new(config.cache_bytes),
+            ladders: Ladders::new(config.ladder_bytes),
             tier: None,
             refusals: Memory::new(REMEMBERED_REFUSALS),
             qualities: Memory::new(REMEMBERED_QUALITIES),
@@ -251,7 +262,8 @@ impl Transformer {
     pub async fn load(&self) -> Load {
         let (waiting, busy, workers) = self.workers.load();
         let (cache_bytes, cache_entries) = self.cache.size().await;
-        Load { waiting, busy, workers, cache_bytes, cache_entries }
+        let (ladder_bytes, ladder_rungs) = self.ladders.size();
+        Load { waiting, busy, workers, cache_bytes, cache_entries, ladder_bytes, ladder_rungs }
     }
 
     /// The buckets it reads from.
@@ -468,7 +480,9 @@ impl Transformer {
             program.remember_quality(quality);
         }
         let clock = Instant::now();
-        let permit = self.workers.permit(program.cost.memory_bytes).await?;
+        let ladder = self.ladder_of(identity, &program);
+        let rung_bytes = ladder.as_ref().and_then(|_| program.rung_bytes()).unwrap_or(0);
+        let permit = self.workers.permit(program.cost.memory_bytes + rung_bytes).await?;
         let wait = so_far.wait + clock.elapsed();
         let limits = self.config.limits.clone();
         let (plan, rendering) = (identity.plan.clone(), identity.rendering);
@@ -476,10 +490,11 @@ impl Transformer {
         let (source, helpers) = (source.clone(), self.helpers_for(source, &task.pictures));
         let work = self.workers.run(permit, move |cancel| {
             let mut clock = StageClock::default();
+            let ladder = ladder.as_ref().map(|ladder| ladder as &dyn rungs::Ladder);
             let mut enter = |stage| clock.enter(stage);
             let output = match helpers {
                 Some(helpers) => contained::run(&helpers, &task, &source, &limits, cancel, &mut enter)?,
-                None => run(&task.program, &source, &task.pictures, &limits, cancel, &mut enter)?,
+                None => run_on(&task.program, &source, &task.pictures, &limits, ladder, cancel, &mut enter)?,
             };
             Ok((output, clock.stop()))
         });
@@ -490,6 +505,18 @@ impl Transformer {
             self.qualities.put(identity.cache_key, quality).await;
         }
         Ok(rendered(output, Timings { fetch: so_far.fetch, wait, ..timings }))
+    }
+
+    /// Where decoded planes of the source are kept: those of a version that is purged are not found again.
+    fn ladder_of(&self, identity: &Identity, program: &Program) -> Option<Ladder> {
+        let Identity { bucket, key, meta, .. } = identity;
+        let memory_bytes = program.cost.memory_bytes + program.rung_bytes().filter(|_| self.is_trusted())?;
+        // What only fits without is made without.
+        if memory_bytes > self.workers.memory_bytes() {
+            return None;
+        }
+        let purge = self.sources.generations().of_source(bucket.name(), key, &meta.tags).to_string();
+        Some(self.ladders.of_source(CacheKey::of(&[bucket.name(), key, &meta.version, &purge])))
     }
 
     fn program(&self, plan: &Plan, source: &Bytes, pictures: &[Bytes], rendering: Rendering) -> Result<Program, Error> {

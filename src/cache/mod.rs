@@ -2,10 +2,12 @@
 //!
 //! Here: finished results in memory, weighed in bytes, where equal requests at the same time compute once, and what was
 //! found out while making them. [`sources`]: what is known of sources, and bytes of those that are far. [`generations`]:
-//! what makes all of it forgotten. [`tier`]: results in a store behind those in memory. [`flights`]: one piece of work at a time for each name.
+//! what makes all of it forgotten. [`tier`]: results in a store behind those in memory. [`ladder`]: decoded planes of
+//! sources. [`flights`]: one piece of work at a time for each name.
 
 pub mod flights;
 pub mod generations;
+pub mod ladder;
 pub mod sources;
 pub mod tier;
 

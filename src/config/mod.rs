@@ -99,6 +99,8 @@ pub struct CacheConfig {
     pub interim_max_age: Duration,
     /// Bytes of sources kept in memory; those on this machine are not. Default 64 MiB.
     pub source_memory_bytes: u64,
+    /// Bytes of decoded planes kept in memory, for other sizes of large JPEGs. Default 64 MiB.
+    pub ladder_bytes: u64,
     /// How long what a bucket says of an object is believed. Default 1 s for folders and memory, 10 s for others.
     pub fresh: Option<Duration>,
     /// How long after that it is used while it is being asked for again. Default none for folders and memory, 10 s for
@@ -311,6 +313,7 @@ impl Default for CacheConfig {
             max_age: Duration::from_secs(30 * 24 * 3600),
             interim_max_age: Duration::from_secs(30),
             source_memory_bytes: 64 << 20,
+            ladder_bytes: 64 << 20,
             fresh: None,
             stale_while_revalidate: None,
             stale_if_error: Duration::from_secs(3600),

@@ -131,6 +131,7 @@ fn read_cache(mut section: Section<'_>) -> CacheConfig {
         max_age: section.or("max_age", default.max_age),
         interim_max_age: section.or("interim_max_age", default.interim_max_age),
         source_memory_bytes: section.or("source_memory_bytes", Bytes(default.source_memory_bytes)).0,
+        ladder_bytes: section.or("ladder_bytes", Bytes(default.ladder_bytes)).0,
         fresh: section.get("fresh").map(|Span(span)| span),
         stale_while_revalidate: section.get("stale_while_revalidate").map(|Span(span)| span),
         stale_if_error: section.or("stale_if_error", Span(default.stale_if_error)).0,

@@ -71,6 +71,7 @@ store_bytes = "5GiB"
 options.region = "eu-central-1"
 max_age = "10m"
 source_memory_bytes = "1MiB"
+ladder_bytes = "2MiB"
 fresh = "5s"
 stale_while_revalidate = "0s"
 stale_if_error = "2h"
@@ -161,7 +162,7 @@ fn every_key_is_read() {
     assert_eq!(photos.options().next(), Some(("allow_http", "true")));
     assert_eq!(photos.url.as_url().as_str(), "s3://photos/2024");
     assert_eq!((config.cache.memory_bytes, config.cache.max_age), (64 << 20, Duration::from_secs(600)));
-    assert_eq!(config.cache.source_memory_bytes, 1 << 20);
+    assert_eq!((config.cache.source_memory_bytes, config.cache.ladder_bytes), (1 << 20, 2 << 20));
     assert_eq!((config.cache.store_bytes, config.cache.options.len()), (5 << 30, 1));
     assert_eq!((config.cache.fresh, config.cache.missing), (Some(Duration::from_secs(5)), Duration::from_secs(3)));
     let stale = (config.cache.stale_while_revalidate, config.cache.stale_if_error);

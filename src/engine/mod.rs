@@ -22,6 +22,7 @@ mod predict;
 pub mod program;
 pub mod resolve;
 pub mod run;
+pub mod rungs;
 pub mod shared;
 pub mod view;
 

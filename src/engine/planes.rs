@@ -2,6 +2,8 @@
 //!
 //! Chroma then never takes the way through RGB, at up to four times its samples.
 
+use std::sync::Arc;
+
 use super::Error;
 use super::decode::reduced::{Reduced, Request, Rows};
 use super::image::{Frame, Layout, Sampling};
@@ -10,6 +12,7 @@ use super::limits::Cancel;
 use super::op::resample::{self, Axis, Resampler, Samples};
 use super::op::rotate;
 use super::program::{Rendering, Speed};
+use super::rungs::{Ladder, Rung};
 use super::view::View;
 use crate::geometry::{Orientation, Rect, Size};
 
@@ -131,6 +134,45 @@ impl Load {
     /// [`Error::Cancelled`].
     pub(in crate::engine) fn run(&self, jpeg: &[u8], light: Light, cancel: &Cancel) -> Result<Option<Planes>, Error> {
         Ok(run_all(&[(*self, light)], jpeg, cancel)?.and_then(|mut made| made.pop()))
+    }
+
+    /// [`Load::run`] by way of a rung of `ladder`, where there may be one.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub(in crate::engine) fn run_on(
+        &self,
+        jpeg: &[u8],
+        light: Light,
+        ladder: Option<&dyn Ladder>,
+        cancel: &Cancel,
+    ) -> Result<Option<Planes>, Error> {
+        let fits = |ladder: &&dyn Ladder| self.rung_bytes().is_some_and(|bytes| bytes <= ladder.rung_bytes());
+        let Some(ladder) = ladder.filter(fits) else { return self.run(jpeg, light, cancel) };
+        if let Some(rung) = ladder.get(self.eighths) {
+            return self.from_rung(&rung, light, cancel).map(Some);
+        }
+        let Some(rung) = Rung::decode(jpeg, self.sampling, self.eighths, cancel)? else {
+            // What is broken may lie where nobody looks.
+            return self.run(jpeg, light, cancel);
+        };
+        let rung = Arc::new(rung);
+        ladder.put(self.eighths, Arc::clone(&rung));
+        self.from_rung(&rung, light, cancel).map(Some)
+    }
+
+    /// Bytes of the rung that it may use: one of the whole picture.
+    pub(in crate::engine) fn rung_bytes(&self) -> Option<u64> {
+        let is_whole = self.view.part.size == self.sampling.size;
+        if is_whole { Rung::bytes_of(self.sampling, self.eighths) } else { None }
+    }
+
+    fn from_rung(&self, rung: &Rung, light: Light, cancel: &Cancel) -> Result<Planes, Error> {
+        let mut planes = self.resamplers(light);
+        for (index, plane) in planes.iter_mut().enumerate() {
+            rung.push(index, plane, cancel)?;
+        }
+        Ok(self.finish(planes))
     }
 
     fn resamplers(&self, light: Light) -> Vec<Resampler> {

@@ -315,6 +315,11 @@ impl Program {
         if self.animated { self.source.frames } else { 1 }
     }
 
+    /// Bytes of the decoded planes that other programs on the same source may use too; `None` where it makes none.
+    pub fn rung_bytes(&self) -> Option<u64> {
+        self.planes.filter(|_| self.lossless.is_none()).and_then(|start| start.load.rung_bytes())
+    }
+
     /// Hands a search the [`found_quality`](super::run::Output::found_quality) of an earlier run of the same program on
     /// the same bytes: if it still has the score, it is taken without searching. The result is the same.
     pub const fn remember_quality(&mut self, quality: u8) {

@@ -13,6 +13,7 @@ use super::op::{average, canvas};
 use super::paint::Painter;
 use super::planes::Planes;
 use super::program::{Answer, ImageOutput, Program, Slim};
+use super::rungs::Ladder;
 use super::{Error, color, decode, encode};
 use crate::plan::facts::{Digest, Facts};
 use crate::plan::image_mogr2::{SizeBound, SizeLimit};
@@ -80,8 +81,24 @@ pub fn run(
     cancel: &Cancel,
     stage: &mut dyn FnMut(Stage),
 ) -> Result<Output, Error> {
+    run_on(program, source, pictures, limits, None, cancel, stage)
+}
+
+/// [`run`], with what `ladder` keeps of this source, and may keep of what is decoded: the result has the same bytes.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_on(
+    program: &Program,
+    source: &Bytes,
+    pictures: &[Bytes],
+    limits: &Limits,
+    ladder: Option<&dyn Ladder>,
+    cancel: &Cancel,
+    stage: &mut dyn FnMut(Stage),
+) -> Result<Output, Error> {
     let profile = profile(program, source);
-    let mut job = Job { program, source, profile: profile.as_deref(), limits, cancel, stage };
+    let mut job = Job { program, source, profile: profile.as_deref(), limits, ladder, cancel, stage };
     match &program.answer {
         Answer::Image(output) | Answer::Info(Some(output)) => job.picture(output, pictures),
         Answer::Info(None) => Ok(json(&info(&program.source))),
@@ -153,6 +170,8 @@ pub(super) struct Job<'a> {
     /// The source's colour profile.
     pub(super) profile: Option<&'a [u8]>,
     pub(super) limits: &'a Limits,
+    /// Where decoded planes are kept.
+    pub(super) ladder: Option<&'a dyn Ladder>,
     pub(super) cancel: &'a Cancel,
     pub(super) stage: &'a mut dyn FnMut(Stage),
 }
@@ -275,7 +294,7 @@ impl Job<'_> {
     fn finished_planes(&mut self) -> Result<Option<Planes>, Error> {
         let Some(start) = self.program.planes.filter(|start| start.is_all) else { return Ok(None) };
         (self.stage)(Stage::Decode);
-        start.load.run(self.source, self.program.light, self.cancel)
+        start.load.run_on(self.source, self.program.light, self.ladder, self.cancel)
     }
 
     /// The program's steps, where it is one of 16 bits.
@@ -301,7 +320,7 @@ impl Job<'_> {
             return Ok((frame, self.program.steps_while_loading()));
         }
         if let Some(start) = planes.filter(|start| !start.is_all)
-            && let Some(planes) = start.load.run(self.source, *light, self.cancel)?
+            && let Some(planes) = start.load.run_on(self.source, *light, self.ladder, self.cancel)?
         {
             return Ok((planes.into_frame(), start.steps));
         }

@@ -191,7 +191,7 @@ impl Shared<'_> {
     fn job<T>(&self, index: usize, work: impl FnOnce(&mut Job<'_>) -> T) -> T {
         let Self { source, profile, limits, cancel, .. } = *self;
         let program = self.tasks[index].program;
-        work(&mut Job { program, source, profile, limits, cancel, stage: &mut |_| {} })
+        work(&mut Job { program, source, profile, limits, ladder: None, cancel, stage: &mut |_| {} })
     }
 
     fn program(&self, index: usize) -> &Program {

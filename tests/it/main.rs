@@ -41,6 +41,7 @@ mod hostile_files;
 mod jobs_model;
 mod jobs_pfop;
 mod jobs_queue;
+mod ladder;
 mod logs;
 mod media;
 // Its predictions are those for the codecs in C.
