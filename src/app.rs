@@ -221,6 +221,7 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
         prefer_style_as_key: bucket.prefer_style_as_key,
         max_age: bucket.max_age.unwrap_or(config.cache.max_age),
         auto_format: bucket.auto_format,
+        client_hints: bucket.client_hints,
     };
     Ok(Delivery {
         transformer: transformer(config)?.with_tier(tier(config)?),

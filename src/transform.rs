@@ -36,6 +36,7 @@ use crate::engine::run::{Output, run_on};
 use crate::engine::rungs;
 use crate::engine::{self, decode};
 use crate::helpers::{self, Helpers};
+use crate::plan::hints::Hints;
 use crate::plan::output::{Accepts, FormatChoice};
 use crate::plan::{Fop, Plan};
 use crate::store::{Bucket, Buckets, Meta, Remote, Watch};
@@ -65,6 +66,8 @@ pub struct Identity {
     key: String,
     plan: Plan,
     canonical: String,
+    /// The plan as it was asked for, where what the client tells of itself may have made another one of it.
+    asked: Option<String>,
     /// The source as it was known.
     meta: Meta,
     /// Versions of the plan's pictures.
@@ -94,6 +97,8 @@ pub struct Wish {
     pub accepts: Accepts,
     /// Whether formats that nobody names are left to that.
     pub auto_format: bool,
+    /// What it tells of itself.
+    pub hints: Hints,
     /// Whether it can wait.
     patient: bool,
 }
@@ -106,7 +111,7 @@ impl Wish {
             Some(choice) => choice == FormatChoice::Auto,
             None => auto_format,
         };
-        is_auto.then_some(Self { accepts, auto_format, patient: false })
+        is_auto.then_some(Self { accepts, auto_format, ..Self::default() })
     }
 }
 
@@ -292,16 +297,20 @@ impl Transformer {
     async fn identify_for(&self, bucket: &Arc<Bucket>, key: &str, plan: Plan, wish: Wish) -> Result<Identity, Error> {
         let source = async { self.sources.meta(bucket, key).await.map_err(Error::Source) };
         let (meta, pictures) = futures::future::join(source, self.picture_versions(bucket, &plan)).await;
+        let Wish { accepts, auto_format, hints, patient } = wish;
+        let is_hinted = hints != Hints::default() || plan.leaves_width();
+        let asked = is_hinted.then(|| plan.to_string());
+        let plan = if is_hinted { plan.for_hints(hints) } else { plan };
         let (meta, canonical) = (meta?, plan.to_string());
-        let Wish { accepts, auto_format, patient } = wish;
         let mut identity = Identity {
             bucket: Arc::clone(bucket),
             key: key.to_owned(),
             plan,
             canonical,
+            asked,
             meta,
             pictures,
-            rendering: Rendering { accepts, auto_format, patient, ..self.config.rendering },
+            rendering: Rendering { accepts, auto_format, patient, save_data: hints.save_data, ..self.config.rendering },
             cache_key: CacheKey::of(&[]),
             budget: None,
         };
@@ -311,9 +320,10 @@ impl Transformer {
 
     /// Names a result by everything that its bytes depend on, and by the last purge that concerns it.
     fn name(&self, identity: &mut Identity) {
-        let Identity { bucket, key, canonical, meta, pictures, rendering, .. } = &*identity;
+        let Identity { bucket, key, canonical, asked, meta, pictures, rendering, .. } = &*identity;
         let rendering = format!("{rendering:?}");
-        let purge = self.sources.generations().of_result(bucket.name(), key, &meta.tags, canonical).to_string();
+        let purge = |plan: &str| self.sources.generations().of_result(bucket.name(), key, &meta.tags, plan);
+        let purge = purge(canonical).max(asked.as_deref().map_or(0, purge)).to_string();
         let mut parts = vec![ENGINE_REVISION, &rendering, &purge, bucket.name(), key, &meta.version, canonical];
         parts.extend(pictures.iter().map(String::as_str));
         identity.cache_key = CacheKey::of(&parts);

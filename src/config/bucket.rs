@@ -34,6 +34,8 @@ pub struct BucketConfig {
     pub prefer_style_as_key: bool,
     /// Whether a format that nobody names is left to what the client takes, as with `format/auto`.
     pub auto_format: bool,
+    /// Whether sizes and qualities follow what clients tell of themselves.
+    pub client_hints: bool,
     /// How long clients may keep an answer; `None` is as long as `[cache]` says.
     pub max_age: Option<Duration>,
     /// How long what the bucket says of an object is believed; `None` is as long as `[cache]` says.
@@ -83,6 +85,7 @@ fn read(name: &str, mut section: Section<'_>, claims: &mut Claims) -> BucketConf
     let protected = section.or("protected", false);
     let prefer_style_as_key = section.or("prefer_style_as_key", false);
     let auto_format = section.or("auto_format", false);
+    let client_hints = section.or("client_hints", false);
     let max_age = section.get("max_age");
     let fresh = section.get("fresh").map(|Span(span)| span);
     if let Some(url) = &url {
@@ -90,7 +93,19 @@ fn read(name: &str, mut section: Section<'_>, claims: &mut Claims) -> BucketConf
     }
     section.finish();
     let url = url.map_or_else(StoreUrl::memory, |it| it.value);
-    BucketConfig { url, options, domains, private, signed, protected, prefer_style_as_key, auto_format, max_age, fresh }
+    BucketConfig {
+        url,
+        options,
+        domains,
+        private,
+        signed,
+        protected,
+        prefer_style_as_key,
+        auto_format,
+        client_hints,
+        max_age,
+        fresh,
+    }
 }
 
 /// The folder of a `file` URL must be there: a bucket that is misspelled would answer 404 to everything.

@@ -64,8 +64,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How delivery answers.
     pub delivery: DeliveryConfig,
-    /// How pictures are made where requests leave it open: the keys `resize` (`gamma`, `mixed` or `linear`) and `speed`
-    /// (`fast`, `balanced` or `best`) of `[images]`. Default `mixed` and `balanced`.
+    /// How pictures are made where requests leave it open: the keys `resize` (`gamma`, `mixed` or `linear`), `speed`
+    /// (`fast`, `balanced` or `best`) and `keep` (`none` or `copyright`) of `[images]`. Default `mixed` and `balanced`.
     pub images: Rendering,
     /// What fetches may reach.
     pub fetch: FetchConfig,
@@ -291,6 +291,25 @@ pub enum OverBudget {
     Refuse,
     /// They are accepted, made in the background, and answered when they are asked for again.
     Accept,
+}
+
+/// `images.keep`: what results tell also where their operators keep no EXIF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeptMetadata {
+    /// Nothing.
+    AsAsked,
+    /// Who made the picture, and whose it is.
+    Copyright,
+}
+
+impl Setting for KeptMetadata {
+    fn read(node: &Node) -> Result<Self, Refusal> {
+        match String::read(node)?.as_str() {
+            "none" => Ok(Self::AsAsked),
+            "copyright" => Ok(Self::Copyright),
+            _ => Err(Refusal::new("is nothing that can be kept", "write none or copyright")),
+        }
+    }
 }
 
 impl Setting for OverBudget {

@@ -6,8 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::{
-    AltizureConfig, BlitlineConfig, CacheConfig, Config, DeliveryConfig, DlcsConfig, DlcsCustomer, FetchConfig,
-    JobsConfig, LimitsConfig, NOT_SETTINGS, OverBudget, bucket, check, server,
+    AltizureConfig, BlitlineConfig, CacheConfig, Config, DeliveryConfig, DlcsConfig, DlcsCustomer, FetchConfig, JobsConfig, KeptMetadata, LimitsConfig, NOT_SETTINGS, OverBudget, bucket, check, server,
 };
 use crate::auth::Key;
 use crate::engine::limits::Limits;
@@ -176,8 +175,12 @@ fn read_delivery(mut section: Section<'_>) -> DeliveryConfig {
 
 fn read_images(mut section: Section<'_>) -> Rendering {
     let default = Rendering::default();
-    let rendering =
-        Rendering { light: section.or("resize", default.light), speed: section.or("speed", default.speed), ..default };
+    let rendering = Rendering {
+        light: section.or("resize", default.light),
+        speed: section.or("speed", default.speed),
+        keep_copyright: section.or("keep", KeptMetadata::AsAsked) == KeptMetadata::Copyright,
+        ..default
+    };
     section.finish();
     rendering
 }

@@ -102,11 +102,24 @@ pub fn exif_for_result(exif: &[u8], upright: bool) -> Option<Vec<u8>> {
             field.value = Value::Short(vec![1]);
         }
     }
-    if kept.is_empty() {
+    written(&kept)
+}
+
+/// Of EXIF data, who made the picture and whose it is: `Artist` and `Copyright`. `None` where neither is told.
+pub fn copyright_for_result(exif: &[u8]) -> Option<Vec<u8>> {
+    let mut kept: Vec<Field> = fields(exif)?.into_iter().filter(survives).collect();
+    let mut seen = HashSet::new();
+    kept.retain(|field| [Tag::Artist, Tag::Copyright].contains(&field.tag) && seen.insert(field.tag));
+    written(&kept)
+}
+
+/// Fields as a structure of their own; `None` where there are none.
+fn written(fields: &[Field]) -> Option<Vec<u8>> {
+    if fields.is_empty() {
         return None;
     }
     let mut writer = Writer::new();
-    for field in &kept {
+    for field in fields {
         writer.push_field(field);
     }
     let mut written = Cursor::new(Vec::new());
@@ -249,6 +262,24 @@ mod tests {
             let json = exif_json(&kept).expect("fields remain");
             let names: Vec<&String> = json.as_object().expect("an object").keys().collect();
             assert_eq!(names, ["ExposureTime", "ISOSpeedRatings", "Model", "Orientation"]);
+        }
+    }
+
+    #[test]
+    fn of_credits_nothing_else_is_told() {
+        let ascii = |tag, text: &str| field(tag, Value::Ascii(vec![text.as_bytes().to_vec()]));
+        let credits = [ascii(Tag::Artist, "Lin"), ascii(Tag::Copyright, "2024 Lin")];
+        let mut all = credits.to_vec();
+        all.push(ascii(Tag::Model, "Canon"));
+        all.push(field(Tag::GPSLatitude, Value::Rational(vec![(31, 1).into(), (13, 1).into(), (0, 1).into()])));
+        let kept = copyright_for_result(&exif(&all, Some(b"\xFF\xD8thumbnail\xFF\xD9"))).expect("both");
+        let json = exif_json(&kept).expect("fields");
+        let names: Vec<&String> = json.as_object().expect("an object").keys().collect();
+        assert_eq!(names, ["Artist", "Copyright"]);
+        assert_eq!(json["Copyright"]["val"], "2024 Lin");
+        assert!(!holds(&kept, b"thumbnail") && !holds(&kept, b"Canon"));
+        for none in [camera(), b"garbage".to_vec()] {
+            assert_eq!(copyright_for_result(&none), None);
         }
     }
 

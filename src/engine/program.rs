@@ -74,6 +74,10 @@ pub struct Rendering {
     pub accepts: Accepts,
     /// Formats that nobody names are left to what the client takes, as with `format/auto`.
     pub auto_format: bool,
+    /// The client would rather have fewer bytes: qualities are lower.
+    pub save_data: bool,
+    /// Results tell who made the picture also where they carry no other EXIF.
+    pub keep_copyright: bool,
     /// Nobody waits for it: what is slow to encode may take longer and becomes smaller.
     pub patient: bool,
 }
@@ -85,6 +89,8 @@ impl Default for Rendering {
             speed: Speed::Balanced,
             accepts: Accepts::default(),
             auto_format: false,
+            save_data: false,
+            keep_copyright: false,
             patient: false,
         }
     }
@@ -274,6 +280,8 @@ pub struct Keep {
     pub profile: bool,
     /// EXIF without position and preview.
     pub exif: bool,
+    /// Of EXIF, who made the picture and whose it is.
+    pub copyright: bool,
     /// The pixels stand upright: EXIF orientation is reset.
     pub upright: bool,
 }

@@ -110,7 +110,7 @@ impl<'a> Resolver<'a> {
             colors: None,
             density_dpi: None,
             background: None,
-            keep: Keep { profile: true, exif: true, upright: false },
+            keep: Keep { profile: true, exif: true, copyright: rendering.keep_copyright, upright: false },
             size_limit: None,
             slim: None,
             answer: Kind::Image,
@@ -569,10 +569,21 @@ impl<'a> Resolver<'a> {
         if keeps_quality && steps == self.steps.len() { Turn::plan(sampling, view) } else { None }
     }
 
+    fn quality_target(&self) -> QualityTarget {
+        let target = self.quality.target(self.header.jpeg_quality, self.header.size, self.size);
+        match target {
+            QualityTarget::Fixed(quality) if self.rendering.save_data => {
+                let saved = quality.saturating_sub(SAVED_QUALITY).max(LEAST_SAVED_QUALITY);
+                QualityTarget::Fixed(saved.min(quality))
+            }
+            target => target,
+        }
+    }
+
     fn image_output(&self) -> ImageOutput {
         ImageOutput {
             format: self.format,
-            quality: self.quality.target(self.header.jpeg_quality, self.header.size, self.size),
+            quality: self.quality_target(),
             known_quality: None,
             interlace: self.interlace,
             colors: self.colors,
@@ -594,6 +605,10 @@ pub(super) fn blur_radius(sigma_px: f32) -> u32 {
 
 /// Longest radius of a blur, in pixels, whose work grows with it.
 const MAX_BLUR_RADIUS: u32 = 50;
+
+/// What `Save-Data` takes off a quality, and the least that is left of one that was higher.
+const SAVED_QUALITY: u8 = 20;
+const LEAST_SAVED_QUALITY: u8 = 30;
 
 /// Longest edge of a WebP picture, in pixels.
 const MAX_WEBP_EDGE: u32 = 16_383;

@@ -12,7 +12,7 @@ use super::metadata::{self, Metadata};
 use super::op::{average, canvas};
 use super::paint::Painter;
 use super::planes::Planes;
-use super::program::{Answer, ImageOutput, Program, Slim};
+use super::program::{Answer, ImageOutput, Keep, Program, Slim};
 use super::rungs::Ladder;
 use super::{Error, color, decode, encode};
 use crate::plan::facts::{Digest, Facts};
@@ -411,12 +411,12 @@ impl Job<'_> {
     fn metadata(&self, output: &ImageOutput) -> Metadata {
         let source = metadata::read(self.source, &self.program.source);
         let profile = source.icc.filter(|icc| output.keep.profile && metadata::describes(icc, Layout::Rgb));
-        let exif = source.exif.filter(|_| output.keep.exif);
-        Metadata {
-            icc: profile,
-            exif: exif.and_then(|exif| metadata::exif_for_result(&exif, output.keep.upright)),
-            density_dpi: output.density_dpi.or(source.density_dpi),
-        }
+        let exif = source.exif.and_then(|exif| match output.keep {
+            Keep { exif: true, upright, .. } => metadata::exif_for_result(&exif, upright),
+            Keep { copyright: true, .. } => metadata::copyright_for_result(&exif),
+            _ => None,
+        });
+        Metadata { icc: profile, exif, density_dpi: output.density_dpi.or(source.density_dpi) }
     }
 }
 

@@ -52,7 +52,7 @@ async fn explained(delivery: &Delivery, request: Option<Request<()>>) -> Result<
     };
     let (wish, vary) = delivery.wish(&request, &target, plan);
     let explained = delivery.transformer.explain(&target.bucket, &target.key, plan, wish).await?;
-    Ok(describe(&target, &plan.to_string(), &explained, vary))
+    Ok(describe(&target, &explained, vary.as_deref()))
 }
 
 /// The delivery request that is to be explained: the same one without `|explain`.
@@ -65,12 +65,12 @@ fn delivery_request(request: &axum::extract::Request) -> Option<Request<()>> {
     Some(delivered)
 }
 
-fn describe(target: &Target, plan: &str, explained: &Explained, vary: Option<&str>) -> Value {
+fn describe(target: &Target, explained: &Explained, vary: Option<&str>) -> Value {
     let program = &explained.program;
     json!({
         "bucket": target.bucket.name(),
         "key": target.key,
-        "plan": plan,
+        "plan": explained.plan,
         "source": source(&program.source),
         "decode": {
             "scale": format!("{}/8", program.scale_eighths()),

@@ -9,7 +9,7 @@ use super::conditional::{self, Selection, Validators};
 use super::observe;
 use super::respond::{self, Body, Caching, Failure, full, set};
 use super::target::{Delivery, Target, lane, path_and_query};
-use super::{negotiation, raw, saveas};
+use super::{hints, negotiation, raw, saveas};
 use crate::cache::Origin;
 use crate::plan::Plan;
 use crate::transform::two_speeds::Response as Made;
@@ -55,7 +55,7 @@ impl Delivery {
             return Box::pin(saveas::answer(self, request, &target, &plan, &destination)).await;
         }
         let (mut choice, vary) = self.choose(request, &target, plan).await?;
-        let caching = self.caching(&target, &choice, vary);
+        let caching = self.caching(&target, &choice, vary.clone());
         if let Some(response) = caching.precondition(request.headers()) {
             return Ok(response);
         }
@@ -63,7 +63,7 @@ impl Delivery {
         let answer = self.transformer.respond(&mut choice.identity, asker).await;
         let (rendered, origin) = match answer.map_err(|error| Failure::from(error.as_ref()))? {
             Made::Ready(rendered, origin) => (rendered, origin),
-            Made::Accepted { predicted } => return Ok(accepted(path_and_query(request), predicted, vary)),
+            Made::Accepted { predicted } => return Ok(accepted(path_and_query(request), predicted, vary.as_deref())),
         };
         let caching = self.caching(&target, &choice, vary);
         let mut response = sliced(&rendered.body, request.headers(), &caching.validators);
@@ -84,19 +84,26 @@ impl Delivery {
         request: &Request<B>,
         target: &Target,
         plan: Plan,
-    ) -> Result<(Choice, Option<&'static str>), Failure> {
+    ) -> Result<(Choice, Option<String>), Failure> {
         let (wish, vary) = self.wish(request, target, &plan);
         Ok((self.transformer.choose(&target.bucket, &target.key, plan, wish).await?, vary))
     }
 
     /// What this client wishes for besides its plan, and `Vary`.
-    pub(super) fn wish<B>(&self, request: &Request<B>, target: &Target, plan: &Plan) -> (Wish, Option<&'static str>) {
-        let auto_format = self.rules.get(target.bucket.name()).is_some_and(|rules| rules.auto_format);
-        let wish = Wish::of(plan, negotiation::accepts(request.headers()), auto_format);
-        (wish.unwrap_or_default(), wish.map(|_| "Accept"))
+    pub(super) fn wish<B>(&self, request: &Request<B>, target: &Target, plan: &Plan) -> (Wish, Option<String>) {
+        let rules = self.rules.get(target.bucket.name());
+        let auto_format = rules.is_some_and(|rules| rules.auto_format);
+        let formats = Wish::of(plan, negotiation::accepts(request.headers()), auto_format);
+        let mut wish = formats.unwrap_or_default();
+        let mut vary: Vec<&str> = formats.map(|_| "Accept").into_iter().collect();
+        if rules.is_some_and(|rules| rules.client_hints) {
+            wish.hints = hints::told(request.headers(), plan);
+            vary.extend(hints::vary(plan));
+        }
+        (wish, (!vary.is_empty()).then(|| vary.join(", ")))
     }
 
-    fn caching(&self, target: &Target, choice: &Choice, vary: Option<&'static str>) -> Caching {
+    fn caching(&self, target: &Target, choice: &Choice, vary: Option<String>) -> Caching {
         let identity = &choice.identity;
         let cache_control = if choice.is_interim {
             self.cache_control_within(target, self.interim_max_age)
@@ -104,7 +111,8 @@ impl Delivery {
             self.cache_control(target)
         };
         let validators = Validators { etag: format!("\"{}\"", identity.etag()), modified: identity.modified() };
-        Caching { validators, cache_control, vary }
+        let asks_hints = self.rules.get(target.bucket.name()).is_some_and(|rules| rules.client_hints);
+        Caching { validators, cache_control, vary, asks_hints }
     }
 }
 
@@ -138,7 +146,7 @@ fn sliced(body: &Bytes, request: &HeaderMap, validators: &Validators) -> Respons
 const MOST_RETRY_SECONDS: u64 = 30;
 
 /// 202: the result is being made, and the same URL answers with it soon.
-fn accepted(url: &str, predicted: Duration, vary: Option<&'static str>) -> Response<Body> {
+fn accepted(url: &str, predicted: Duration, vary: Option<&str>) -> Response<Body> {
     let milliseconds = u64::try_from(predicted.as_millis()).unwrap_or(u64::MAX);
     let body = serde_json::json!({ "accepted": url, "predicted_milliseconds": milliseconds }).to_string();
     let mut response = Response::new(full(body));

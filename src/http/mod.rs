@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod dialect;
 pub mod graphql;
 pub mod health;
+mod hints;
 pub mod jobs;
 pub mod metrics;
 mod negotiation;

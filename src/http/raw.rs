@@ -42,7 +42,7 @@ async fn answer_as<B>(
     cache_control: &str,
 ) -> Result<Result<Response<Body>, Meta>, Failure> {
     let validators = Validators { etag: etag(&meta.version), modified: meta.modified };
-    let caching = Caching { validators, cache_control: cache_control.to_owned(), vary: None };
+    let caching = Caching { validators, cache_control: cache_control.to_owned(), vary: None, asks_hints: false };
     if let Some(response) = caching.precondition(request.headers()) {
         return Ok(Ok(response));
     }

@@ -11,6 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 
 use super::conditional::{self, Condition, Validators};
+use super::hints;
 use crate::auth;
 use crate::error::ErrorKind;
 use crate::plan::ParseError;
@@ -119,7 +120,9 @@ pub struct Caching {
     /// `Cache-Control`.
     pub cache_control: String,
     /// `Vary`: the request's headers that decided.
-    pub vary: Option<&'static str>,
+    pub vary: Option<String>,
+    /// Whether clients are to tell of themselves.
+    pub asks_hints: bool,
 }
 
 impl Caching {
@@ -127,8 +130,11 @@ impl Caching {
     pub fn apply(&self, headers: &mut HeaderMap) {
         set(headers, header::ETAG, &self.validators.etag);
         set(headers, header::CACHE_CONTROL, &self.cache_control);
-        if let Some(vary) = self.vary {
+        if let Some(vary) = &self.vary {
             set(headers, header::VARY, vary);
+        }
+        if self.asks_hints {
+            headers.insert("accept-ch", HeaderValue::from_static(hints::ACCEPT_CH));
         }
         if let Some(modified) = self.validators.modified {
             set(headers, header::LAST_MODIFIED, &http_date(modified));

@@ -32,6 +32,8 @@ pub struct BucketRules {
     pub max_age: Duration,
     /// Formats that nobody names are left to what the client takes, as with `format/auto`.
     pub auto_format: bool,
+    /// Sizes and qualities follow what clients tell of themselves.
+    pub client_hints: bool,
 }
 
 /// Everything that delivery needs, shared by all connections.
@@ -100,6 +102,11 @@ impl Delivery {
             return Err(Failure::new(ErrorKind::NotFound, &"Document not found: the path names no object"));
         }
         let plan = plan_of(style, query.pipeline.as_deref())?;
+        if plan.as_ref().is_some_and(Plan::leaves_width) && !rules.client_hints {
+            let message =
+                "imageView2: w is \"auto\"; expected an integer from 1 to 9999, as the bucket has no client_hints";
+            return Err(Failure::new(ErrorKind::Invalid, &message));
+        }
         if let Some(pipeline) = &query.pipeline {
             self.check_pictures(&Plan::parse(pipeline)?, bucket.name())?;
         }

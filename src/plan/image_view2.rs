@@ -4,11 +4,14 @@ use std::fmt;
 
 use super::ParseError;
 use super::output::{self, FormatChoice, OutputSettings, Quality};
-use super::scan::Cursor;
+use super::scan::{self, Cursor};
 use crate::geometry::{Fit, Size};
 
 /// Longest edge that can be asked for, in pixels.
 pub(super) const MAX_EDGE: u32 = 9999;
+
+/// What `w` may be.
+const EXPECTED_WIDTH: &str = "an integer from 1 to 9999";
 
 const ARGUMENTS: [&str; 7] = ["w", "h", "format", "interlace", "q", "colors", "ignore-error"];
 
@@ -19,6 +22,8 @@ pub struct ImageView2 {
     pub mode: u8,
     /// `w`, 1–9999.
     pub width: Option<u32>,
+    /// `w/auto`: the client's hints name the width; without any it is not bound.
+    pub auto_width: bool,
     /// `h`, 1–9999.
     pub height: Option<u32>,
     /// Format, quality and so on.
@@ -29,10 +34,16 @@ impl ImageView2 {
     /// Reads what follows `imageView2/`. A repeated argument: the last one wins.
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
         let mode = cursor.integer("mode", 0..=5)?;
-        let mut view = Self { mode, width: None, height: None, output: OutputSettings::default() };
+        let mut view = Self { mode, width: None, auto_width: false, height: None, output: OutputSettings::default() };
         while let Some(name) = cursor.segment() {
             match name {
-                "w" => view.width = Some(cursor.integer(name, 1..=MAX_EDGE)?),
+                "w" => {
+                    view.width = cursor.read(name, EXPECTED_WIDTH, |value| match value {
+                        "auto" => Some(None),
+                        _ => scan::integer_in(value, &(1..=MAX_EDGE)).map(Some),
+                    })?;
+                    view.auto_width = view.width.is_none();
+                }
                 "h" => view.height = Some(cursor.integer(name, 1..=MAX_EDGE)?),
                 "format" => view.output.format = Some(FormatChoice::read(cursor)?),
                 "interlace" => view.output.interlace = Some(cursor.flag(name)?),
@@ -81,6 +92,9 @@ pub(super) fn write_box(f: &mut fmt::Formatter<'_>, width: Option<u32>, height: 
 impl fmt::Display for ImageView2 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "imageView2/{}", self.mode)?;
+        if self.auto_width {
+            f.write_str("/w/auto")?;
+        }
         write_box(f, self.width, self.height)?;
         self.output.write(f, "q")
     }
@@ -118,7 +132,8 @@ mod tests {
         for (source, w, h, results) in SIZES {
             for (mode, expected) in (0..).zip(results) {
                 let given = |edge| (edge > 0).then_some(edge);
-                let view = ImageView2 { mode, width: given(w), height: given(h), output: OutputSettings::default() };
+                let (width, height) = (given(w), given(h));
+                let view = ImageView2 { mode, width, auto_width: false, height, output: OutputSettings::default() };
                 let size = view.fit(Size::new(source.0, source.1)).size();
                 assert_eq!((size.width, size.height), expected, "{source:?}: {view}");
             }

@@ -15,6 +15,7 @@ pub mod facts;
 pub mod filter;
 pub mod flatten;
 mod fop;
+pub mod hints;
 pub mod image_mogr2;
 pub mod image_slim;
 pub mod image_view;

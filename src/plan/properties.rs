@@ -229,7 +229,7 @@ proptest! {
 
     #[test]
     fn image_view2_never_enlarges(source in sizes(), mode in 0..=5_u8, width in edges(), height in edges()) {
-        let view = ImageView2 { mode, width, height, output: OutputSettings::default() };
+        let view = ImageView2 { mode, width, auto_width: false, height, output: OutputSettings::default() };
         let fit = view.fit(source);
         prop_assert!(fit.scaled.width <= source.width && fit.scaled.height <= source.height, "{}", fit.scaled);
         prop_assert!(fit.size().short() >= 1);

@@ -12,6 +12,8 @@ use crate::store::Bucket;
 /// What a request would come to now.
 #[derive(Clone, Debug)]
 pub struct Explained {
+    /// The plan for this client, as text.
+    pub plan: String,
     /// What would be done.
     pub program: Program,
     /// Where the result is kept already.
@@ -65,7 +67,15 @@ impl Transformer {
         let kept = self.whereabouts(choice.identity.cache_key).await;
         let interactive = self.config.interactive.filter(|it| program.cost.time > it.most);
         let near = self.near(&program);
-        Ok(Explained { program, kept, is_interim: choice.is_interim, over_budget: interactive.map(|it| it.over), near })
+        let plan = choice.identity.canonical;
+        Ok(Explained {
+            plan,
+            program,
+            kept,
+            is_interim: choice.is_interim,
+            over_budget: interactive.map(|it| it.over),
+            near,
+        })
     }
 
     pub(super) async fn program_of(&self, identity: &Identity) -> Result<Program, Error> {

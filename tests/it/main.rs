@@ -19,6 +19,8 @@ mod cache_store;
 mod cancel;
 mod cards;
 mod cli;
+mod client_hints;
+mod credits;
 mod delivery;
 mod delta_e;
 mod depth;
