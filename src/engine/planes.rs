@@ -150,7 +150,7 @@ impl Load {
         let fits = |ladder: &&dyn Ladder| self.rung_bytes().is_some_and(|bytes| bytes <= ladder.rung_bytes());
         let Some(ladder) = ladder.filter(fits) else { return self.run(jpeg, light, cancel) };
         if let Some(rung) = ladder.get(self.eighths) {
-            return self.from_rung(&rung, light, cancel).map(Some);
+            return self.on_rung(&rung, light, cancel).map(Some);
         }
         let Some(rung) = Rung::decode(jpeg, self.sampling, self.eighths, cancel)? else {
             // What is broken may lie where nobody looks.
@@ -158,7 +158,7 @@ impl Load {
         };
         let rung = Arc::new(rung);
         ladder.put(self.eighths, Arc::clone(&rung));
-        self.from_rung(&rung, light, cancel).map(Some)
+        self.on_rung(&rung, light, cancel).map(Some)
     }
 
     /// Bytes of the rung that it may use: one of the whole picture.
@@ -167,7 +167,7 @@ impl Load {
         if is_whole { Rung::bytes_of(self.sampling, self.eighths) } else { None }
     }
 
-    fn from_rung(&self, rung: &Rung, light: Light, cancel: &Cancel) -> Result<Planes, Error> {
+    fn on_rung(&self, rung: &Rung, light: Light, cancel: &Cancel) -> Result<Planes, Error> {
         let mut planes = self.resamplers(light);
         for (index, plane) in planes.iter_mut().enumerate() {
             rung.push(index, plane, cancel)?;

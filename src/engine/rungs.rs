@@ -222,7 +222,9 @@ mod tests {
                 }
             }
             let (rungs, used) = (kept.rungs.lock().unwrap().len(), *kept.used.lock().unwrap());
-            assert!((1..=4).contains(&rungs) && used >= plans.len() / 2, "{name}: {rungs} rungs, used {used} times");
+            // Progressive files are read here at 1/8 alone.
+            let least = if name == "progressive" { 1 } else { plans.len() / 2 };
+            assert!((1..=4).contains(&rungs) && used >= least, "{name}: {rungs} rungs, used {used} times");
         }
     }
 
