@@ -15,7 +15,10 @@ async fn server() -> Server {
     Server::configured(config, styles, &[("card.jpg", &card)]).await
 }
 
-async fn get(server: &Server, path: &str, hints: &[(&str, &str)]) -> Answer {
+/// Headers of a request.
+type Told<'a> = &'a [(&'a str, &'a str)];
+
+async fn get(server: &Server, path: &str, hints: Told<'_>) -> Answer {
     let mut headers = vec![("host", "hints.example.com")];
     headers.extend(hints);
     server.send(Method::GET, path, &headers).await
@@ -25,7 +28,7 @@ async fn get(server: &Server, path: &str, hints: &[(&str, &str)]) -> Answer {
 async fn sizes_follow_the_screen() {
     let server = server().await;
     let (dpr, width) = ("Sec-CH-DPR, DPR, Save-Data", "Sec-CH-Width, Width, Save-Data");
-    let rows: [(&str, &[(&str, &str)], &str, &str); 12] = [
+    let rows: [(&str, Told<'_>, &str, &str); 12] = [
         ("/card.jpg?imageView2/2/w/100", &[], "100x60", dpr),
         ("/card.jpg?imageView2/2/w/100", &[("DPR", "2")], "200x120", dpr),
         ("/card.jpg?imageView2/2/w/100", &[("Sec-CH-DPR", "1.3"), ("DPR", "3")], "150x90", dpr),
