@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::{
-    AltizureConfig, BlitlineConfig, CacheConfig, Config, DeliveryConfig, DlcsConfig, DlcsCustomer, FetchConfig, JobsConfig, KeptMetadata, LimitsConfig, NOT_SETTINGS, OverBudget, bucket, check, server,
+    AltizureConfig, BlitlineConfig, CacheConfig, Config, DeliveryConfig, DlcsConfig, DlcsCustomer, FetchConfig,
+    JobsConfig, KeptMetadata, LimitsConfig, NOT_SETTINGS, OverBudget, bucket, check, server,
 };
 use crate::auth::Key;
 use crate::engine::limits::Limits;

@@ -1,7 +1,7 @@
 //! Processes that do pixel work in the server's stead where a decoder written in C reads what strangers send: should one crash
 //! or take too much memory, a process is gone and one request fails, and the server goes on.
 //!
-//! A helper is this program again. It is asked over a socket ([`wire`]) for what a source becomes by some plans, answers, and
+//! A helper is this program again. It is asked over a socket (`wire`) for what a source becomes by some plans, answers, and
 //! waits for the next request; what it computes are the bytes that the server would compute. On Linux its address space is
 //! bounded. It is ended when nobody waits for its work any more, which also stops single calls into a library.
 

@@ -35,6 +35,7 @@ mod fop_image_view2;
 mod fop_layers;
 mod fop_metadata;
 mod fop_watermark;
+mod front_doors;
 mod golden;
 mod helpers;
 mod hostile;

@@ -1,4 +1,4 @@
-//! Changes of colour, each pixel for itself; the formulas stand at [`Change`](crate::plan::adjust::Change).
+//! Changes of colour, each pixel for itself; the formulas stand at [`Change`].
 
 use std::f64::consts::PI;
 

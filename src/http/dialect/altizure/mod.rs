@@ -161,7 +161,7 @@ pub fn router(altizure: Arc<Altizure>) -> Router {
 }
 
 /// `routes` with the object storage in front. Its paths begin with a bucket's name, so that they are no routes: what makes a
-/// request one of its own is a name of a project in its path and a signature of one of two forms ([`storage`]).
+/// request one of its own is a name of a project in its path and a signature of one of two forms (`storage.rs`).
 pub fn with_storage(routes: Router, altizure: Arc<Altizure>) -> Router {
     routes.layer(from_fn_with_state(altizure, storage::take))
 }

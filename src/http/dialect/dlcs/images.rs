@@ -314,10 +314,10 @@ pub(super) async fn named(
     let assets = dlcs.queue.assets_named(customer.number, &names.of(&customer)?).await?;
     let members: Vec<Value> = assets.iter().map(|asset| document(&base, &customer, asset)).collect();
     let id = format!("{}/allImages", base.customer(&customer));
-    Ok(answer(StatusCode::OK, &collection(&id, members)))
+    Ok(answer(StatusCode::OK, &collection(&id, &members)))
 }
 
-fn collection(id: &str, members: Vec<Value>) -> Value {
+fn collection(id: &str, members: &[Value]) -> Value {
     let count = members.len();
     json!({
         "@context": HYDRA_CONTEXT, "@id": id, "@type": "Collection", "totalItems": count, "pageSize": count, "member": members
@@ -381,7 +381,7 @@ pub(super) async fn patch_many(
         members.push(document(&base, &customer, &Asset { members: changed, ..asset }));
     }
     let id = format!("{}/spaces/{space}/images?patch_{}", base.customer(&customer), JobId::new(SystemTime::now()));
-    Ok(answer(StatusCode::OK, &collection(&id, members)))
+    Ok(answer(StatusCode::OK, &collection(&id, &members)))
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Projects {
         last_task(&mut *self.database.reader().acquire().await?, project).await
     }
 
-    /// A new task of a project, unless it cannot start. Its jobs are submitted next ([`super::keeper::Keeper::launch`]).
+    /// A new task of a project, unless it cannot start. Its jobs are submitted next (`Keeper::launch`).
     pub async fn add_task(
         &self,
         project: &Project,
