@@ -1,5 +1,7 @@
 //! The composition root: configuration in, a running server out. The only place where modules are wired together.
 
+mod dialects;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -12,16 +14,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
+use self::dialects::Shared;
 use crate::cache::sources::Freshness;
 use crate::cache::tier::{Folder, Tier};
-use crate::config::{AltizureConfig, BucketConfig, Config, TlsConfig};
+use crate::config::{BucketConfig, Config, TlsConfig};
 use crate::helpers;
-use crate::http::dialect::altizure::{self, Altizure};
-use crate::http::dialect::blitline::{self, Blitline};
-use crate::http::dialect::dlcs::{self, Dlcs};
-use crate::http::dialect::qiniu::pfop::Pfops;
-use crate::http::dialect::qiniu::{self, Qiniu};
-use crate::http::dialect::tencent::{self, Tencent};
 use crate::http::health::{self, Health};
 use crate::http::metrics::{self as metrics_api, Watched};
 use crate::http::observe::Listener;
@@ -166,37 +163,6 @@ fn remote(config: &Config) -> Remote {
     Remote::new(guard, timeouts(config))
 }
 
-/// Qiniu's protocol over what is delivered.
-fn qiniu(config: &Config, delivery: &Arc<Delivery>, images: SocketAddr, pfops: Option<Pfops>) -> Qiniu {
-    let settings = qiniu::Settings {
-        data_dir: config.data_dir.clone(),
-        upload_bytes: config.limits.upload_bytes,
-        unsigned_bytes: qiniu::Settings::UNSIGNED_BYTES,
-        patience: config.server.body_timeout,
-        domains: config.buckets.iter().map(|(name, bucket)| (name.clone(), bucket.domains.clone())).collect(),
-        delivery_port: images.port(),
-    };
-    Qiniu::new(Arc::clone(delivery), remote(config), pfops, settings)
-}
-
-/// Altizure's protocol over what is delivered.
-fn altizure(
-    config: &Config,
-    configured: &AltizureConfig,
-    delivery: &Arc<Delivery>,
-    queue: &Queue,
-) -> anyhow::Result<Arc<Altizure>> {
-    let settings = altizure::Settings {
-        bucket: configured.bucket.clone(),
-        pipeline: configured.pipeline.clone(),
-        data_dir: config.data_dir.clone(),
-        upload_bytes: config.limits.upload_bytes.min(config.limits.source_bytes),
-        patience: config.server.body_timeout,
-    };
-    let keys = Arc::new(config.key_ring());
-    Ok(Arc::new(Altizure::new(Arc::clone(delivery), keys, remote(config), queue, settings)?))
-}
-
 fn open_bucket(name: &str, bucket: &BucketConfig, remote: &Remote, timeouts: Timeouts) -> anyhow::Result<Bucket> {
     let url = bucket.url.as_url();
     if matches!(url.scheme(), "http" | "https") {
@@ -284,10 +250,7 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
     let mut routes = api::router(Arc::clone(&state));
     let mut tasks = Vec::new();
     // Without access keys nobody could submit a job, and there is nothing to keep.
-    let mut pfops = None;
     let mut jobs = None;
-    let mut tencent = None;
-    let mut projects = None;
     if !config.keys.is_empty() {
         let queue = open_queue(config).await?;
         tasks.extend(job_tasks(config, &queue, &state.transformer, &stop));
@@ -297,60 +260,18 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
         let purging = Purging { delivery: Arc::clone(&state), purges, keys: Arc::clone(&keys) };
         routes = routes.merge(purge::router(purging));
         routes = routes.merge(jobs_api::router(queue.clone(), Arc::clone(&keys)));
-        if !config.dlcs.customers.is_empty() {
-            let (buckets, keys) = (state.transformer.shared_buckets(), Arc::clone(&keys));
-            routes = routes.merge(dlcs::router(Dlcs {
-                queue: queue.clone(),
-                buckets,
-                keys,
-                config: Arc::new(config.dlcs.clone()),
-            }));
-        }
-        let blitline = Blitline {
-            queue: queue.clone(),
-            transformer: state.transformer.clone(),
-            keys: Arc::clone(&keys),
-            url: config.blitline.url.clone(),
-            delivery_port: delivery.port(),
-        };
-        routes = routes.merge(blitline::router(blitline));
-        if let Some(settings) = &config.altizure {
-            let altizure = altizure(config, settings, &state, &queue)?;
-            tasks.push(tokio::spawn(altizure.keeper().clone().run(stop.clone())));
-            routes = routes.merge(altizure::router(Arc::clone(&altizure)));
-            projects = Some(altizure);
-        }
-        jobs = Some(queue.clone());
-        tencent = Some(Arc::new(Tencent {
-            delivery: Arc::clone(&state),
-            queue: queue.clone(),
-            keys: Arc::clone(&keys),
-            spool: Spool::new(config.data_dir.join("spool")),
-            upload_bytes: config.limits.upload_bytes,
-            patience: config.server.body_timeout,
-        }));
-        pfops = Some(Pfops { queue, transformer: state.transformer.clone(), keys });
+        jobs = Some((queue, keys));
     }
     let metrics = Arc::new(Metrics::new(unix_now() as f64));
+    let queue = jobs.as_ref().map(|(queue, _): &(Queue, _)| queue.clone());
     let watched =
-        Watched { metrics: Arc::clone(&metrics), transformer: state.transformer.clone(), queue: jobs.clone() };
-    let health = Arc::new(Health::new(Arc::clone(&state.styles), jobs));
+        Watched { metrics: Arc::clone(&metrics), transformer: state.transformer.clone(), queue: queue.clone() };
+    let health = Arc::new(Health::new(Arc::clone(&state.styles), queue));
     tasks.push(tokio::spawn(expire(Arc::clone(&state), stop.clone())));
-    let qiniu = Arc::new(qiniu(config, &state, delivery, pfops));
     tasks.push(tokio::spawn(sweep(config.data_dir.clone(), stop.clone())));
-    let routes = routes
-        .merge(qiniu::router(qiniu))
-        .merge(health::router(Arc::clone(&health)))
-        .merge(metrics_api::router(watched));
-    let routes = match projects {
-        Some(altizure) => altizure::with_storage(routes, altizure),
-        None => routes,
-    };
-    // By host, not by path: on the vendor's hosts every path is an object's or a call's.
-    let routes = match tencent {
-        Some(tencent) => routes.layer(axum::middleware::from_fn_with_state(tencent, tencent::divert)),
-        None => routes,
-    };
+    let routes = routes.merge(health::router(Arc::clone(&health))).merge(metrics_api::router(watched));
+    let shared = Shared { config, delivery: &state, images: delivery, stop: &stop };
+    let routes = dialects::add(routes, &shared, jobs, &mut tasks)?;
     if let Some(certificate) = &certificate {
         tasks.push(tokio::spawn(watch_certificate(Arc::clone(certificate), stop.clone())));
     }
