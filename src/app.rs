@@ -12,7 +12,6 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tower_service::Service;
 
 use self::dialects::Shared;
 use crate::cache::sources::Freshness;
@@ -23,6 +22,7 @@ use crate::http::health::{self, Health};
 use crate::http::metrics::{self as metrics_api, Watched};
 use crate::http::observe::Listener;
 use crate::http::purge::{self, Purging};
+use crate::http::recent::Recent;
 use crate::http::server::Endpoint;
 use crate::http::target::{BucketRules, Delivery, unix_now};
 use crate::http::tls::{self, Certificate};
@@ -195,6 +195,7 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
         keys: config.key_ring(),
         rules: config.buckets.iter().map(|(name, bucket)| (name.clone(), rules(bucket))).collect::<HashMap<_, _>>(),
         interim_max_age: config.cache.interim_max_age,
+        recent: Recent::default(),
     })
 }
 
@@ -280,39 +281,16 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
         Endpoint { listener, tcp, config, metrics, tls }
     };
     tasks.extend([
-        tokio::spawn(serve_delivery(
+        tokio::spawn(server::serve(
             endpoint(Listener::Delivery, images, certificate),
             Arc::clone(&state),
             stop.clone(),
         )),
-        tokio::spawn(serve_api(endpoint(Listener::Api, api_listener, None), routes, stop.clone())),
+        tokio::spawn(server::serve(endpoint(Listener::Api, api_listener, None), routes, stop.clone())),
         tokio::spawn(watch_styles(Arc::clone(&state), stop.clone())),
     ]);
     let drain_delay = config.server.drain_delay;
     Ok(Running { delivery, api, state, health, drain_delay, stop, tasks })
-}
-
-fn serve_delivery(
-    endpoint: Endpoint,
-    delivery: Arc<Delivery>,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    let respond = move |request| {
-        let delivery = Arc::clone(&delivery);
-        async move { delivery.answer(&request).await }
-    };
-    server::serve(endpoint, respond, stop)
-}
-
-fn serve_api(endpoint: Endpoint, routes: axum::Router, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
-    let respond = move |request: http::Request<_>| {
-        let mut routes = routes.clone();
-        async move {
-            let Ok(response) = routes.call(request.map(axum::body::Body::new)).await;
-            response
-        }
-    };
-    server::serve(endpoint, respond, stop)
 }
 
 /// A node that only runs jobs, until `stop`.

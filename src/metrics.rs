@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -39,6 +40,14 @@ pub struct Answered {
     pub time: Duration,
 }
 
+/// What requests are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Requests {
+    listener: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
 /// Levels, as they are when somebody looks.
 #[derive(Clone, Debug, Default)]
 pub struct Levels {
@@ -52,7 +61,7 @@ pub struct Levels {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: Family<[(&'static str, String); 3], Counter>,
+    requests: Family<Requests, Counter>,
     request_seconds: Seconds<1>,
     stage_seconds: Seconds<1>,
     results: Family<[Label; 1], Counter>,
@@ -141,8 +150,7 @@ impl Metrics {
     /// A request was answered.
     pub fn answered(&self, answered: Answered) {
         let Answered { listener, method, status, time } = answered;
-        let labels = [("listener", listener.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
-        self.requests.get_or_create(&labels).inc();
+        self.requests.get_or_create(&Requests { listener, method, status }).inc();
         self.request_seconds.get_or_create(&[("listener", listener)]).observe(time.as_secs_f64());
     }
 

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use tracing::{Instrument, Span};
 
 use crate::cache::generations::Generations;
@@ -74,6 +75,8 @@ pub struct Identity {
     pictures: Vec<String>,
     rendering: Rendering,
     cache_key: CacheKey,
+    /// The last purge before it was named.
+    generation: u64,
     /// Longest that it may take by prediction.
     budget: Option<Duration>,
 }
@@ -312,6 +315,7 @@ impl Transformer {
             pictures,
             rendering: Rendering { accepts, auto_format, patient, save_data: hints.save_data, ..self.config.rendering },
             cache_key: CacheKey::of(&[]),
+            generation: 0,
             budget: None,
         };
         self.name(&mut identity);
@@ -320,6 +324,7 @@ impl Transformer {
 
     /// Names a result by everything that its bytes depend on, and by the last purge that concerns it.
     fn name(&self, identity: &mut Identity) {
+        identity.generation = self.sources.generations().last();
         let Identity { bucket, key, canonical, asked, meta, pictures, rendering, .. } = &*identity;
         let rendering = format!("{rendering:?}");
         let purge = |plan: &str| self.sources.generations().of_result(bucket.name(), key, &meta.tags, plan);
@@ -327,6 +332,15 @@ impl Transformer {
         let mut parts = vec![ENGINE_REVISION, &rendering, &purge, bucket.name(), key, &meta.version, canonical];
         parts.extend(pictures.iter().map(String::as_str));
         identity.cache_key = CacheKey::of(&parts);
+    }
+
+    /// The result, where it is kept and what it was named by is what is known `now`. Its pictures are not looked at.
+    pub fn at_hand(&self, identity: &Identity, now: Instant) -> Option<Arc<Rendered>> {
+        let generations = self.sources.generations();
+        let is_known = generations.is_trusted(now)
+            && generations.last() == identity.generation
+            && self.sources.is_fresh(&identity.bucket, &identity.key, &identity.meta.version, now);
+        if is_known { self.cache.get(identity.cache_key).now_or_never().flatten() } else { None }
     }
 
     /// Somebody who asks now, and has as long as requests have.

@@ -192,6 +192,17 @@ impl Sources {
         }
     }
 
+    /// Whether an object is known, without asking, to be in version `version`.
+    pub fn is_fresh(&self, bucket: &Bucket, key: &str, version: &str, now: Instant) -> bool {
+        let name = name(bucket, key);
+        let freshness = self.settings.buckets.get(bucket.name()).copied().unwrap_or_default();
+        let known = self.known.get(&name).filter(|known| self.is_valid(&name, known.tags(), known.generation));
+        known.is_some_and(|known| {
+            let is_it = known.answer.as_ref().is_ok_and(|meta| meta.version == version);
+            is_it && known.age(&freshness, now) == Age::Fresh
+        })
+    }
+
     /// An object's bytes, in version `version` where they are kept, else as they are now.
     ///
     /// # Errors

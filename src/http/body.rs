@@ -1,6 +1,7 @@
 //! Bodies with deadlines and counts: what clients send must go on, and what is sent is counted.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::connection::OpenRequest;
+use crate::metrics::Metrics;
 
 /// Slower than this, over the whole of a body, is no upload.
 const LEAST_BYTES_PER_SECOND: u64 = 1024;
@@ -103,29 +105,28 @@ impl Body for Timed {
 }
 
 /// An answer's body, which keeps its request open until it has been handed over, and tells how many bytes it had.
-pub(super) struct Counted<B, F: FnOnce(u64)> {
+pub(super) struct Counted<B> {
     body: B,
     bytes: u64,
-    ended: Option<F>,
+    listener: &'static str,
+    metrics: Arc<Metrics>,
     _open: OpenRequest,
 }
 
-impl<B, F: FnOnce(u64)> Counted<B, F> {
-    /// `body`, whose bytes are told to `ended` when it is dropped.
-    pub(super) fn new(body: B, open: OpenRequest, ended: F) -> Self {
-        Self { body, bytes: 0, ended: Some(ended), _open: open }
+impl<B> Counted<B> {
+    /// `body`, whose bytes are counted for a listener when it is dropped.
+    pub(super) fn new(body: B, open: OpenRequest, listener: &'static str, metrics: Arc<Metrics>) -> Self {
+        Self { body, bytes: 0, listener, metrics, _open: open }
     }
 }
 
-impl<B, F: FnOnce(u64)> Drop for Counted<B, F> {
+impl<B> Drop for Counted<B> {
     fn drop(&mut self) {
-        if let Some(ended) = self.ended.take() {
-            ended(self.bytes);
-        }
+        self.metrics.sent(self.listener, self.bytes);
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin, F: FnOnce(u64) + Unpin> Body for Counted<B, F> {
+impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
     type Data = Bytes;
     type Error = B::Error;
 

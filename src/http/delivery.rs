@@ -1,13 +1,17 @@
 //! The delivery listener's answers: `GET`, `HEAD` and `OPTIONS`, with what browsers and CDNs need to keep them.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 
+use super::body::Timed;
 use super::conditional::{self, Selection, Validators};
 use super::observe;
+use super::recent::Known;
 use super::respond::{self, Body, Caching, Failure, full, set};
+use super::server::Respond;
 use super::target::{Delivery, Target, lane, path_and_query};
 use super::{hints, negotiation, raw, saveas};
 use crate::cache::Origin;
@@ -15,6 +19,18 @@ use crate::plan::Plan;
 use crate::transform::two_speeds::Response as Made;
 use crate::transform::upgrade::Choice;
 use crate::transform::{Rendered, Wish};
+
+impl Respond for Arc<Delivery> {
+    type Body = Body;
+
+    fn at_once(&self, request: &Request<Timed>, now: Instant) -> Option<Response<Body>> {
+        self.repeated(request, now)
+    }
+
+    async fn respond(self, request: Request<Timed>) -> Response<Body> {
+        self.answer(&request).await
+    }
+}
 
 impl Delivery {
     /// Answers one request. Never fails: failures are answers too.
@@ -29,14 +45,7 @@ impl Delivery {
                 Failure { status: StatusCode::METHOD_NOT_ALLOWED, message: "method not allowed".into() }.into_response()
             }
         };
-        let headers = response.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
-        headers.insert("timing-allow-origin", HeaderValue::from_static("*"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // A body that a browser might take for a document can run and load nothing.
-        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_POLICY));
-        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+        decorate(response.headers_mut());
         response
     }
 
@@ -54,7 +63,8 @@ impl Delivery {
         if let Some(destination) = plan.saveas().cloned() {
             return Box::pin(saveas::answer(self, request, &target, &plan, &destination)).await;
         }
-        let (mut choice, vary) = self.choose(request, &target, plan).await?;
+        let (wish, vary) = self.wish(request, &target, &plan);
+        let mut choice = self.transformer.choose(&target.bucket, &target.key, plan, wish).await?;
         let caching = self.caching(&target, &choice, vary.clone());
         if let Some(response) = caching.precondition(request.headers()) {
             return Ok(response);
@@ -74,19 +84,12 @@ impl Delivery {
             target.name_attachment(response.headers_mut());
         }
         set(response.headers_mut(), http::HeaderName::from_static("server-timing"), &timing(&rendered, origin));
+        if response.status() == StatusCode::OK && choice.is_final() {
+            let known = Known { target, wish, identity: choice.identity, caching };
+            self.recent.keep(request, known, response.headers());
+        }
         response.extensions_mut().insert(observe::Made { origin, timings: rendered.timings });
         Ok(response)
-    }
-
-    /// The result for this client, whose format may be left to what the client takes; and `Vary`.
-    async fn choose<B>(
-        &self,
-        request: &Request<B>,
-        target: &Target,
-        plan: Plan,
-    ) -> Result<(Choice, Option<String>), Failure> {
-        let (wish, vary) = self.wish(request, target, &plan);
-        Ok((self.transformer.choose(&target.bucket, &target.key, plan, wish).await?, vary))
     }
 
     /// What this client wishes for besides its plan, and `Vary`.
@@ -115,6 +118,20 @@ impl Delivery {
         Caching { validators, cache_control, vary, asks_hints }
     }
 }
+
+/// Headers that every answer has.
+pub(super) fn decorate(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
+    headers.insert("timing-allow-origin", HeaderValue::from_static("*"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // A body that a browser might take for a document can run and load nothing.
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_POLICY));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+}
+
+/// `Server-Timing` of what the cache had.
+pub(super) const HIT: &str = "cache;desc=hit";
 
 const EXPOSED_HEADERS: &str = "Content-Length, Content-Range, Content-Type, ETag, Last-Modified, Location, Retry-After, Server-Timing, X-Request-Id, X-Reqid";
 const CONTENT_POLICY: &str = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox";
@@ -165,7 +182,7 @@ fn accepted(url: &str, predicted: Duration, vary: Option<&str>) -> Response<Body
 /// `Server-Timing`: the stages of a computation, or what spared it: the cache, or the store behind it. Durations are milliseconds.
 fn timing(rendered: &Rendered, origin: Origin) -> String {
     if origin == Origin::Hit {
-        return "cache;desc=hit".to_owned();
+        return HIT.to_owned();
     }
     if rendered.is_stored {
         return "cache;desc=store".to_owned();

@@ -16,6 +16,7 @@ pub mod observe;
 mod places;
 pub mod purge;
 pub mod raw;
+pub mod recent;
 pub mod respond;
 pub mod saveas;
 pub mod server;

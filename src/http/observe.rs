@@ -1,6 +1,7 @@
 //! What is known of every request on either listener: its id, its lines in the log, its place in the counters.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine;
@@ -8,6 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use tracing::Instrument;
 
+use super::body::Timed;
+use super::server::Respond;
 use crate::cache::Origin;
 use crate::metrics::{Answered, Metrics};
 use crate::transform::Timings;
@@ -32,6 +35,9 @@ impl Listener {
     }
 }
 
+static X_REQID: HeaderName = HeaderName::from_static("x-reqid");
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The id of a request, in its extensions while it is worked on.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
@@ -45,43 +51,79 @@ pub struct Made {
     pub timings: Timings,
 }
 
-/// The answer of `respond`, with the request's id; one line of the log tells of it, and every line on the way names the id.
-pub(super) async fn observed<B, T, F: Future<Output = Response<T>>>(
-    listener: Listener,
-    peer: SocketAddr,
-    metrics: &Metrics,
-    mut request: Request<B>,
-    respond: impl FnOnce(Request<B>) -> F,
-) -> Response<T> {
-    let started = Instant::now();
-    let id = request_id(request.headers());
-    let text = id.to_str().unwrap_or_default().to_owned();
-    let span = tracing::info_span!("request", request_id = text);
-    #[cfg(feature = "otel")]
-    crate::traces::continue_trace(&span, request.headers());
-    request.extensions_mut().insert(Lane::from(peer.ip()));
-    request.extensions_mut().insert(RequestId(text));
-    // The query may carry tokens and is not logged.
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = respond(request).instrument(span.clone()).await;
-    // The vendor's clients take an answer without X-Reqid for a stranger's (spec 9).
-    for name in ["x-request-id", "x-reqid"] {
-        response.headers_mut().insert(HeaderName::from_static(name), id.clone());
+/// What tells of the requests of a connection.
+pub(super) struct Observer {
+    pub(super) listener: Listener,
+    pub(super) peer: SocketAddr,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// What is told of a request.
+struct Told<'a> {
+    method: &'a Method,
+    path: &'a str,
+    client: IpAddr,
+    id: HeaderValue,
+    started: Instant,
+}
+
+impl Observer {
+    /// The answer that `respond` has at once.
+    pub(super) fn at_once<R: Respond>(&self, request: &Request<Timed>, respond: &R) -> Option<Response<R::Body>> {
+        let started = Instant::now();
+        let mut response = respond.at_once(request, started)?;
+        let id = request_id(request.headers());
+        let span = tracing::info_span!("request", request_id = id.to_str().unwrap_or_default());
+        #[cfg(feature = "otel")]
+        crate::traces::continue_trace(&span, request.headers());
+        let _entered = span.enter();
+        if response.status().is_success() {
+            self.metrics.result(Origin::Hit, Timings::default());
+        }
+        let client = self.peer.ip();
+        let (method, path) = (request.method(), request.uri().path());
+        self.tell(&Told { method, path, client, id, started }, &mut response);
+        Some(response)
     }
-    let _entered = span.enter();
-    let (listener, status) = (listener.name(), response.status().as_u16());
-    let time = started.elapsed();
-    metrics.answered(Answered { listener, method: known(&method), status, time });
-    if let Some(made) = response.extensions().get::<Made>() {
-        metrics.result(made.origin, made.timings);
+
+    /// The answer of `respond`, with the request's id; one line of the log tells of it, and every line on the way names the
+    /// id.
+    pub(super) async fn observed<R: Respond>(&self, mut request: Request<Timed>, respond: R) -> Response<R::Body> {
+        let started = Instant::now();
+        let id = request_id(request.headers());
+        let text = id.to_str().unwrap_or_default().to_owned();
+        let span = tracing::info_span!("request", request_id = text);
+        #[cfg(feature = "otel")]
+        crate::traces::continue_trace(&span, request.headers());
+        let client = self.peer.ip();
+        request.extensions_mut().insert(Lane::from(client));
+        request.extensions_mut().insert(RequestId(text));
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let mut response = respond.respond(request).instrument(span.clone()).await;
+        let _entered = span.enter();
+        if let Some(made) = response.extensions().get::<Made>() {
+            self.metrics.result(made.origin, made.timings);
+        }
+        self.tell(&Told { method: &method, path: uri.path(), client, id, started }, &mut response);
+        response
     }
-    let ms = time.as_secs_f64() * 1000.0;
-    if is_probe(&path) {
-        tracing::debug!(listener, %peer, %method, path, status, ms, "request");
-    } else {
-        tracing::info!(listener, %peer, %method, path, status, ms, "request");
+
+    /// Counts an answer, names it and logs it. The query may carry tokens and is not logged.
+    fn tell<T>(&self, told: &Told<'_>, response: &mut Response<T>) {
+        let Told { method, path, client, id, started } = told;
+        // The vendor's clients take an answer without X-Reqid for a stranger's (spec 9).
+        response.headers_mut().insert(&X_REQID, id.clone());
+        response.headers_mut().insert(&X_REQUEST_ID, id.clone());
+        let (listener, peer, status) = (self.listener.name(), self.peer, response.status().as_u16());
+        let time = started.elapsed();
+        self.metrics.answered(Answered { listener, method: known(method), status, time });
+        let ms = time.as_secs_f64() * 1000.0;
+        if is_probe(path) {
+            tracing::debug!(listener, %peer, %client, %method, path, status, ms, "request");
+        } else {
+            tracing::info!(listener, %peer, %client, %method, path, status, ms, "request");
+        }
     }
-    response
 }
 
 /// A method's name among few.

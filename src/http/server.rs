@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::future::{Either, ready};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -17,10 +18,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_service::Service;
 
 use super::body::{Counted, Timed};
 use super::connection::{Activity, Deadlines, Watched};
-use super::observe::{self, Listener};
+use super::observe::{Listener, Observer};
 use super::places::{Full, Place, Places};
 use super::tls::Certificate;
 use crate::config::ServerConfig;
@@ -69,13 +71,31 @@ struct Server {
     kill: CancellationToken,
 }
 
+/// What answers a listener's requests. Clones are cheap: each request gets one.
+pub trait Respond: Clone + Send + Sync + 'static {
+    /// The bodies of answers.
+    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
+
+    /// The answer, where it takes no work and no wait.
+    fn at_once(&self, _request: &Request<Timed>, _now: Instant) -> Option<Response<Self::Body>> {
+        None
+    }
+
+    /// The answer.
+    fn respond(self, request: Request<Timed>) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+impl Respond for axum::Router {
+    type Body = axum::body::Body;
+
+    async fn respond(mut self, request: Request<Timed>) -> Response<Self::Body> {
+        let Ok(response) = self.call(request.map(axum::body::Body::new)).await;
+        response
+    }
+}
+
 /// Serves `respond` until `stop`, then lets open requests finish.
-pub async fn serve<S, F, B>(endpoint: Endpoint, respond: S, stop: CancellationToken)
-where
-    S: Fn(Request<Timed>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
-{
+pub async fn serve(endpoint: Endpoint, respond: impl Respond, stop: CancellationToken) {
     let Endpoint { listener, tcp, config, metrics, tls } = endpoint;
     let server = Arc::new(Server {
         listener,
@@ -129,12 +149,7 @@ impl Server {
         }
     }
 
-    async fn converse<S, F, B>(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place, respond: S)
-    where
-        S: Fn(Request<Timed>) -> F + Clone + Send + 'static,
-        F: Future<Output = Response<B>> + Send + 'static,
-        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
-    {
+    async fn converse(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place, respond: impl Respond) {
         let _place = place;
         let _connected = self.metrics.connected(self.listener.name());
         // Small answers leave at once; a failure here costs only speed.
@@ -151,27 +166,35 @@ impl Server {
         }
     }
 
-    async fn talk<S, F, B>(
+    async fn talk(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: SocketAddr,
-        respond: S,
-    ) where
-        S: Fn(Request<Timed>) -> F + Clone + Send + 'static,
-        F: Future<Output = Response<B>> + Send + 'static,
-        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
-    {
+        respond: impl Respond,
+    ) {
         let activity = Activity::new();
         let stream = Watched::new(stream, activity.clone());
+        let observer = Arc::new(Observer {
+            listener: self.listener,
+            peer,
+            metrics: Arc::clone(&self.metrics),
+        });
         let service = service_fn(|request: Request<Incoming>| {
             let open = activity.begin(request.version());
             let request = request.map(|body| Timed::new(body, self.config.body_timeout + BODY_GRACE));
-            let respond = respond.clone();
-            let (listener, metrics) = (self.listener, Arc::clone(&self.metrics));
-            async move {
-                let response = observe::observed(listener, peer, &metrics, request, respond).await;
-                let sent = move |bytes| metrics.sent(listener.name(), bytes);
-                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, sent)))
+            let observer = Arc::clone(&observer);
+            let (listener, metrics) = (self.listener.name(), Arc::clone(&self.metrics));
+            let counted = move |response: Response<_>| {
+                Ok::<_, Infallible>(response.map(|body| Counted::new(body, open, listener, metrics)))
+            };
+            match observer.at_once(&request, &respond) {
+                Some(response) => Either::Left(ready(counted(response))),
+                None => {
+                    let respond = respond.clone();
+                    let answer = async move { counted(observer.observed(request, respond).await) };
+                    // Moved about by hyper, while it is large.
+                    Either::Right(Box::pin(answer))
+                }
             }
         });
         let builder = self.builder();

@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Request, Uri, header};
 use percent_encoding::percent_decode_str;
 
+use super::recent::Recent;
 use super::respond::{self, Failure, set};
 use crate::auth::{KeyRing, download, signed_url};
 use crate::error::ErrorKind;
 use crate::plan::Plan;
 use crate::plan::query::Query;
-use crate::plan::style::StyleFile;
+use crate::plan::style::{StyleFile, StyleSheet};
 use crate::store::Bucket;
 use crate::transform::Transformer;
 use crate::workers::Lane;
@@ -49,10 +50,12 @@ pub struct Delivery {
     pub rules: HashMap<String, BucketRules>,
     /// `max-age` of answers that a better format will replace.
     pub interim_max_age: Duration,
+    /// What was answered a moment ago.
+    pub recent: Recent,
 }
 
 /// What a URL asks for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     /// The bucket.
     pub bucket: Arc<Bucket>,
@@ -64,6 +67,8 @@ pub struct Target {
     pub attname: Option<String>,
     /// Until when the URL is good, in seconds since 1970, where caches must not answer it later.
     pub expires: Option<u64>,
+    /// The styles that it was read by, where the same URL means the same for as long as they are in force.
+    pub read_by: Option<Arc<StyleSheet>>,
 }
 
 impl Delivery {
@@ -110,7 +115,10 @@ impl Delivery {
         if let Some(pipeline) = &query.pipeline {
             self.check_pictures(&Plan::parse(pipeline)?, bucket.name())?;
         }
-        Ok(Target { bucket, key, plan, attname: query.attname, expires })
+        // Signatures and tokens end, and objects with the name of a styled path come and go.
+        let is_stable = !rules.signed && !rules.private && !(prefers_key && named.style.is_some());
+        let read_by = is_stable.then(|| Arc::clone(&styles));
+        Ok(Target { bucket, key, plan, attname: query.attname, expires, read_by })
     }
 
     /// What a URL may mean, whoever asks: the object that a style is applied to, and where such an object would be served
@@ -128,7 +136,7 @@ impl Delivery {
         }
         let meaning = |(key, style): (String, Option<&str>)| {
             let plan = plan_of(style, query.pipeline.as_deref())?;
-            Ok(Target { bucket: Arc::clone(&bucket), key, plan, attname: None, expires: None })
+            Ok(Target { bucket: Arc::clone(&bucket), key, plan, attname: None, expires: None, read_by: None })
         };
         readings.into_iter().map(meaning).collect()
     }

@@ -29,6 +29,11 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// Whether it is the choice for as long as its source stays as it is.
+    pub fn is_final(&self) -> bool {
+        self.better.is_none() && self.identity.pictures.is_empty()
+    }
+
     const fn only(identity: Identity) -> Self {
         Self { identity, is_interim: false, better: None }
     }

@@ -60,6 +60,7 @@ mod process;
 mod profiles;
 mod properties;
 mod reference;
+mod repeated;
 mod resources;
 mod saveas;
 mod server;

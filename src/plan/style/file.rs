@@ -82,6 +82,11 @@ impl StyleFile {
         Arc::clone(&self.state().sheet)
     }
 
+    /// Whether that is the sheet in force.
+    pub fn is_current(&self, sheet: &Arc<StyleSheet>) -> bool {
+        Arc::ptr_eq(&self.state().sheet, sheet)
+    }
+
     /// How the last reading went.
     pub fn status(&self) -> StyleStatus {
         let state = self.state();

@@ -81,7 +81,8 @@ impl Tencent {
     async fn get(&self, call: &Call, parts: Parts) -> Result<Response, Failure> {
         let plan = rule_of(call).map(|rule| self.plan(&rule, call)).transpose()?;
         let expires = None;
-        let target = Target { bucket: call.bucket.clone(), key: call.path.clone(), plan, attname: None, expires };
+        let target =
+            Target { bucket: call.bucket.clone(), key: call.path.clone(), plan, attname: None, expires, read_by: None };
         let request = http::Request::from_parts(parts, ());
         let mut response = self.delivery.deliver(&request, target).await?;
         // What a signature opened is nobody else's.
