@@ -29,7 +29,7 @@ use crate::settings::value::{Refusal, Setting};
 use crate::settings::{Cidr, Mistake, Secret, StoreUrl};
 pub use bucket::BucketConfig;
 pub(crate) use read::read;
-pub use server::{LogConfig, LogFormat, ServerConfig, TlsConfig};
+pub use server::{ClientHeader, LogConfig, LogFormat, ServerConfig, TlsConfig};
 
 /// The name of the bucket that `mogr serve DIR` makes.
 pub const DEFAULT_BUCKET: &str = "default";

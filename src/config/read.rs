@@ -199,7 +199,7 @@ fn read_fetch(mut section: Section<'_>) -> FetchConfig {
     config
 }
 
-fn values<T>(list: Option<Vec<Placed<T>>>) -> Vec<T> {
+pub(super) fn values<T>(list: Option<Vec<Placed<T>>>) -> Vec<T> {
     list.into_iter().flatten().map(|placed| placed.value).collect()
 }
 

@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::read::values;
+use crate::settings::cidr::Cidr;
 use crate::settings::document::Node;
 use crate::settings::section::Section;
 use crate::settings::value::{Bytes, Refusal, Setting};
@@ -16,6 +18,10 @@ pub struct ServerConfig {
     /// Most connections of one client: an IPv4 address, or a /64 of IPv6. Default: any number, which is what a server
     /// behind a proxy wants.
     pub connections_per_address: Option<NonZeroUsize>,
+    /// Proxies whose word on who asks is taken. Default: none.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Where they write it. Default: `X-Forwarded-For`.
+    pub client_header: ClientHeader,
     /// Most bytes of a request's head. Default 64 KiB.
     pub head_bytes: u64,
     /// How long the head of a request may take from its first byte. Default 15 s.
@@ -37,6 +43,8 @@ impl Default for ServerConfig {
         Self {
             connections: const { NonZeroUsize::new(10_000).unwrap() },
             connections_per_address: None,
+            trusted_proxies: Vec::new(),
+            client_header: ClientHeader::default(),
             head_bytes: 64 << 10,
             head_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(75),
@@ -44,6 +52,26 @@ impl Default for ServerConfig {
             write_timeout: Duration::from_secs(60),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The header that proxies write the addresses of their clients to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientHeader {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl Setting for ClientHeader {
+    fn read(node: &Node) -> Result<Self, Refusal> {
+        match String::read(node)?.as_str() {
+            "x-forwarded-for" => Ok(Self::XForwardedFor),
+            "forwarded" => Ok(Self::Forwarded),
+            _ => Err(Refusal::new("is no header that tells of clients", "write x-forwarded-for or forwarded")),
         }
     }
 }
@@ -62,6 +90,8 @@ pub(super) fn read(mut section: Section<'_>) -> ServerConfig {
     let config = ServerConfig {
         connections: section.or("connections", default.connections),
         connections_per_address: section.get("connections_per_address"),
+        trusted_proxies: values(section.list("trusted_proxies")),
+        client_header: section.or("client_header", default.client_header),
         head_bytes: head.map_or(default.head_bytes, |head| head.value.0),
         head_timeout: section.or("head_timeout", default.head_timeout),
         idle_timeout: section.or("idle_timeout", default.idle_timeout),

@@ -28,6 +28,8 @@ database   = "postgres://mogr:hunter2@db/mogr"
 [server]
 connections = 500
 connections_per_address = 20
+trusted_proxies = ["10.0.0.0/8"]
+client_header = "forwarded"
 head_bytes = "16KiB"
 head_timeout = "5s"
 idle_timeout = "30s"
@@ -142,6 +144,8 @@ fn every_key_is_read() {
     let server = ServerConfig {
         connections: NonZeroUsize::new(500).unwrap(),
         connections_per_address: NonZeroUsize::new(20),
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        client_header: ClientHeader::Forwarded,
         head_bytes: 16 << 10,
         head_timeout: seconds(5),
         idle_timeout: seconds(30),

@@ -6,6 +6,7 @@ pub mod conditional;
 mod connection;
 pub mod delivery;
 pub mod dialect;
+mod forwarded;
 pub mod graphql;
 pub mod health;
 mod hints;

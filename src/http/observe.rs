@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use tracing::Instrument;
 
 use super::body::Timed;
+use super::forwarded::Proxies;
 use super::server::Respond;
 use crate::cache::Origin;
 use crate::metrics::{Answered, Metrics};
@@ -55,6 +56,7 @@ pub struct Made {
 pub(super) struct Observer {
     pub(super) listener: Listener,
     pub(super) peer: SocketAddr,
+    pub(super) proxies: Arc<Proxies>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -80,7 +82,7 @@ impl Observer {
         if response.status().is_success() {
             self.metrics.result(Origin::Hit, Timings::default());
         }
-        let client = self.peer.ip();
+        let client = self.proxies.client(self.peer.ip(), request.headers());
         let (method, path) = (request.method(), request.uri().path());
         self.tell(&Told { method, path, client, id, started }, &mut response);
         Some(response)
@@ -95,7 +97,7 @@ impl Observer {
         let span = tracing::info_span!("request", request_id = text);
         #[cfg(feature = "otel")]
         crate::traces::continue_trace(&span, request.headers());
-        let client = self.peer.ip();
+        let client = self.proxies.client(self.peer.ip(), request.headers());
         request.extensions_mut().insert(Lane::from(client));
         request.extensions_mut().insert(RequestId(text));
         let (method, uri) = (request.method().clone(), request.uri().clone());

@@ -22,6 +22,7 @@ use tower_service::Service;
 
 use super::body::{Counted, Timed};
 use super::connection::{Activity, Deadlines, Watched};
+use super::forwarded::Proxies;
 use super::observe::{Listener, Observer};
 use super::places::{Full, Place, Places};
 use super::tls::Certificate;
@@ -63,6 +64,7 @@ struct Server {
     metrics: Arc<Metrics>,
     tls: Option<TlsAcceptor>,
     places: Places,
+    proxies: Arc<Proxies>,
     /// Open connections, to be waited for.
     connections: TaskTracker,
     /// Open requests may end, new ones are not taken.
@@ -101,6 +103,7 @@ pub async fn serve(endpoint: Endpoint, respond: impl Respond, stop: Cancellation
         listener,
         metrics,
         tls: tls.map(|certificate| certificate.acceptor()),
+        proxies: Arc::new(Proxies::new(&config)),
         places: Places::new(config.connections, config.connections_per_address),
         config,
         connections: TaskTracker::new(),
@@ -177,6 +180,7 @@ impl Server {
         let observer = Arc::new(Observer {
             listener: self.listener,
             peer,
+            proxies: Arc::clone(&self.proxies),
             metrics: Arc::clone(&self.metrics),
         });
         let service = service_fn(|request: Request<Incoming>| {

@@ -81,6 +81,25 @@ async fn a_crawler_does_not_keep_others_waiting() {
     assert_eq!(statuses, [200; 10]);
 }
 
+/// Clients behind a proxy are as many as they are, and the proxy is told of in the log alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_behind_a_proxy_are_told_apart() {
+    let server = server(&format!("{ONE_WORKER}[server]\ntrusted_proxies = [\"127.0.0.1\"]\n")).await;
+    let waiting = || server.running.state.transformer.waiting();
+    let from = async |address: &str, number| {
+        let headers = [("x-forwarded-for", address)];
+        server.send(reqwest::Method::GET, &slow(number), &headers).await.status.as_u16()
+    };
+    let crawler = futures::future::join_all((0..10).map(|number| from("203.0.113.7", number)));
+    let other = async {
+        until(|| waiting() >= 7).await;
+        assert_eq!(from("203.0.113.7, 198.51.100.1", 100).await, 200);
+        assert!(waiting() >= 2, "the crawler's requests still wait");
+    };
+    let (statuses, ()) = tokio::join!(crawler, other);
+    assert_eq!(statuses, [200; 10]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_is_not_worked_for() {
     let server = server(ONE_WORKER).await;
