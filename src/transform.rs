@@ -387,19 +387,20 @@ impl Transformer {
         asker: Asker,
         source: Option<Bytes>,
     ) -> Result<(Arc<Rendered>, Origin), Arc<Error>> {
-        let compute = async {
-            let compute = self.compute(identity, asker, source);
+        let compute = async || {
+            let compute = self.compute(identity, asker, source.clone());
             let computed = tokio::time::timeout_at(asker.deadline.into(), compute).await;
             computed.unwrap_or(Err(Error::Deadline(self.config.deadline)))
         };
         if !self.is_trusted() {
-            return compute.await.map(|made| (Arc::new(made), Origin::Miss)).map_err(Arc::new);
+            return compute().await.map(|made| (Arc::new(made), Origin::Miss)).map_err(Arc::new);
         }
         if let Some(refusal) = self.refusals.get(identity.cache_key).await {
             return Err(refusal);
         }
-        let result =
-            self.cache.get_or_try_insert(identity.cache_key, self.stored_or(identity.cache_key, compute)).await;
+        let key = identity.cache_key;
+        let make = || self.stored_or(key, compute());
+        let result = self.cache.get_or_try_insert_fairly(key, make, Error::is_of_asker).await;
         if let Err(error) = &result
             && error.is_final()
         {

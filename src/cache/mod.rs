@@ -12,6 +12,7 @@ pub mod sources;
 pub mod tier;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -71,6 +72,9 @@ impl std::fmt::LowerHex for Hex<'_> {
 
 /// What an entry weighs besides its body.
 const ENTRY_OVERHEAD_BYTES: usize = 512;
+
+/// How many computations of others are waited for: in a crowd that is refused, each round is one of them the wiser.
+const MOST_WAITS: usize = 4;
 
 /// Something with a weight in bytes.
 pub trait Weigh {
@@ -136,6 +140,32 @@ impl<V: Weigh + Send + Sync + 'static> ResultCache<V> {
         let origin = if entry.is_fresh() { Origin::Miss } else { Origin::Hit };
         Ok((entry.into_value(), origin))
     }
+
+    /// The same, where some failures say nothing of the value but of who asked for it first: whoever waited for such a
+    /// computation begins one of its own, and others wait for that.
+    ///
+    /// # Errors
+    /// What `compute` failed with.
+    pub async fn get_or_try_insert_fairly<E: Send + Sync + 'static, F: Future<Output = Result<V, E>>>(
+        &self,
+        key: CacheKey,
+        compute: impl Fn() -> F,
+        is_of_asker: impl Fn(&E) -> bool,
+    ) -> Result<(Arc<V>, Origin), Arc<E>> {
+        for _ in 1..MOST_WAITS {
+            let is_mine = AtomicBool::new(false);
+            let mine = async {
+                is_mine.store(true, Ordering::Relaxed);
+                compute().await
+            };
+            let result = self.get_or_try_insert(key, mine).await;
+            let is_others = !is_mine.load(Ordering::Relaxed);
+            if !(is_others && result.as_ref().is_err_and(|error| is_of_asker(error))) {
+                return result;
+            }
+        }
+        self.get_or_try_insert(key, compute()).await
+    }
 }
 
 /// Small facts that were worked out on the way to a result and outlive it in the cache.
@@ -168,7 +198,9 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
+
+    use futures::FutureExt as _;
 
     use super::*;
 
@@ -202,6 +234,28 @@ mod tests {
         let key = CacheKey::of(&["a"]);
         assert!(cache.get_or_try_insert(key, async { Err("broken") }).await.is_err());
         assert!(cache.get_or_try_insert(key, async { Ok::<_, &str>(vec![1]) }).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_waits_does_not_share_the_lot_of_who_asked_first() {
+        let cache = ResultCache::<Vec<u8>>::new(1 << 20);
+        let key = CacheKey::of(&["a"]);
+        for (failure, expected) in [("of asker", Ok(vec![2])), ("of value", Err("of value"))] {
+            let (refuse, refused) = tokio::sync::oneshot::channel::<()>();
+            let first = async {
+                refused.await.unwrap();
+                Err(failure)
+            };
+            let mut first = Box::pin(cache.get_or_try_insert(key, first));
+            assert!((&mut first).now_or_never().is_none());
+            let other = || async { Ok(vec![2]) };
+            let mut second = Box::pin(cache.get_or_try_insert_fairly(key, other, |error| *error == "of asker"));
+            assert!((&mut second).now_or_never().is_none());
+            refuse.send(()).unwrap();
+            assert_eq!(*first.await.unwrap_err(), failure);
+            assert_eq!(second.await.map(|(made, _)| made.to_vec()).map_err(|error| *error), expected);
+            cache.entries.invalidate(&key).await;
+        }
     }
 
     #[tokio::test]

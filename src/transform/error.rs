@@ -92,6 +92,11 @@ impl Error {
         }
     }
 
+    /// Whether it says nothing of the result, but of when and by whom it was asked for.
+    pub(super) const fn is_of_asker(&self) -> bool {
+        matches!(self, Self::Busy | Self::Deadline(_))
+    }
+
     /// Whether `ignore-error` answers with the source instead: whenever the fault lies in the request or its files, and is none
     /// of how soon it is wanted.
     pub(super) fn is_ignorable(&self) -> bool {
