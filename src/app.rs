@@ -263,14 +263,12 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
         routes = routes.merge(jobs_api::router(queue.clone(), Arc::clone(&keys)));
         jobs = Some((queue, keys));
     }
-    let metrics = Arc::new(Metrics::new(unix_now() as f64));
     let queue = jobs.as_ref().map(|(queue, _): &(Queue, _)| queue.clone());
-    let watched =
-        Watched { metrics: Arc::clone(&metrics), transformer: state.transformer.clone(), queue: queue.clone() };
-    let health = Arc::new(Health::new(Arc::clone(&state.styles), queue));
+    let health = Arc::new(Health::new(Some(Arc::clone(&state.styles)), queue.clone()));
+    let (metrics, probes) = probes(&health, &state.transformer, queue);
     tasks.push(tokio::spawn(expire(Arc::clone(&state), stop.clone())));
     tasks.push(tokio::spawn(sweep(config.data_dir.clone(), stop.clone())));
-    let routes = routes.merge(health::router(Arc::clone(&health))).merge(metrics_api::router(watched));
+    let routes = routes.merge(probes);
     let shared = Shared { config, delivery: &state, images: delivery, stop: &stop };
     let routes = dialects::add(routes, &shared, jobs, &mut tasks)?;
     if let Some(certificate) = &certificate {
@@ -293,20 +291,45 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
     Ok(Running { delivery, api, state, health, drain_delay, stop, tasks })
 }
 
+/// The routes that machines ask, and the counters that one of them tells.
+fn probes(health: &Arc<Health>, transformer: &Transformer, queue: Option<Queue>) -> (Arc<Metrics>, axum::Router) {
+    let metrics = Arc::new(Metrics::new(unix_now() as f64));
+    let watched = Watched { metrics: Arc::clone(&metrics), transformer: transformer.clone(), queue };
+    (metrics, health::router(Arc::clone(health)).merge(metrics_api::router(watched)))
+}
+
 /// A node that only runs jobs, until `stop`.
 ///
 /// # Errors
-/// A bucket whose store cannot be opened, and a database.
+/// An address that cannot be bound, a bucket whose store cannot be opened, and a database.
 pub async fn work(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
     let transformer = transformer(config)?;
     let queue = open_queue(config).await?;
     let purges = open_purges(config, &queue, &transformer).await?;
-    let hears = tokio::spawn(purges.run(stop.clone()));
-    let sweep = tokio::spawn(sweep(config.data_dir.clone(), stop.clone()));
-    for task in job_tasks(config, &queue, &transformer, &stop).into_iter().chain([sweep]) {
-        task.await?;
+    let mut tasks = vec![tokio::spawn(sweep(config.data_dir.clone(), stop.clone()))];
+    let health = Arc::new(Health::new(None, Some(queue.clone())));
+    // Probes are answered until the last job has been put back.
+    let is_done = CancellationToken::new();
+    let mut answers = None;
+    if let Some(address) = config.work_listen {
+        let (metrics, routes) = probes(&health, &transformer, Some(queue.clone()));
+        let tcp = bind(address, None).await?;
+        tracing::info!(address = %tcp.local_addr()?, "probes are answered");
+        let endpoint = Endpoint { listener: Listener::Api, tcp, config: config.server.clone(), metrics, tls: None };
+        answers = Some(tokio::spawn(server::serve(endpoint, routes, is_done.clone())));
     }
-    hears.await?;
+    tasks.push(tokio::spawn(purges.run(stop.clone())));
+    tasks.extend(job_tasks(config, &queue, &transformer, &stop));
+    let drain = async {
+        stop.cancelled().await;
+        health.drain();
+        Ok(())
+    };
+    tokio::try_join!(futures::future::try_join_all(tasks), drain)?;
+    is_done.cancel();
+    if let Some(answers) = answers {
+        answers.await?;
+    }
     queue.close().await;
     Ok(())
 }

@@ -36,6 +36,9 @@ enum Command {
         /// Configuration file; mogr.toml where there is one.
         #[arg(long, env = "MOGR_CONFIG")]
         config: Option<PathBuf>,
+        /// Address that answers probes and tells metrics, in place of the configuration's work_listen.
+        #[arg(long)]
+        listen: Option<SocketAddr>,
     },
     /// Run a pipeline on a local file: mogr run photo.jpg 'imageView2/2/w/320' -o small.jpg
     Run {
@@ -223,7 +226,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let [delivery, api] = systemd::sockets()?;
             runtime()?.block_on(serve(arguments, Sockets { delivery, api }))?;
         }
-        Command::Work { config } => runtime()?.block_on(work(config.as_deref()))?,
+        Command::Work { config, listen } => runtime()?.block_on(work(config.as_deref(), listen))?,
         Command::Run { input, fops, output } => {
             runtime()?.block_on(cli::run::run(&input, &fops, output.as_deref()))?;
         }
@@ -269,8 +272,9 @@ async fn serve(arguments: Serve, sockets: Sockets) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn work(config: Option<&Path>) -> anyhow::Result<()> {
-    let config = configuration(None, config)?;
+async fn work(config: Option<&Path>, listen: Option<SocketAddr>) -> anyhow::Result<()> {
+    let mut config = configuration(None, config)?;
+    config.work_listen = listen.or(config.work_listen);
     let _traces = observe(config.log.format)?;
     let stop = CancellationToken::new();
     let signalled = stop.clone();

@@ -44,6 +44,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the API is served. Default `127.0.0.1:8081`.
     pub api_listen: SocketAddr,
+    /// Where `mogr work`, which serves nothing, answers probes and tells its metrics. Default: nowhere.
+    pub work_listen: Option<SocketAddr>,
     /// Folder of the server's own files, relative to the working directory. Default `data`.
     pub data_dir: PathBuf,
     /// Where jobs are kept: `sqlite:PATH` or `postgres://…`. Default: `mogr.db` in the data folder.

@@ -73,6 +73,7 @@ fn read_config(mut root: Section<'_>, validate: &dyn Fn(&str) -> Result<(), Stri
     let config = Config {
         listen: listen.map_or(SocketAddr::from(([127, 0, 0, 1], 8080)), |it| it.value),
         api_listen: api_listen.map_or(SocketAddr::from(([127, 0, 0, 1], 8081)), |it| it.value),
+        work_listen: root.get("work_listen"),
         data_dir: root.or("data_dir", PathBuf::from("data")),
         database: root.get("database"),
         server: server::read(root.section("server")),

@@ -22,6 +22,7 @@ fn good(text: &str, env: &[(&str, &str)]) -> Config {
 const WHOLE: &str = r#"
 listen     = "127.0.0.1:8090"
 api_listen = "[::1]:8091"
+work_listen = "[::1]:8092"
 data_dir   = "state"
 database   = "postgres://mogr:hunter2@db/mogr"
 
@@ -138,6 +139,7 @@ fn every_key_is_read() {
     let config = good(WHOLE, &[]);
     assert_eq!(config.listen, "127.0.0.1:8090".parse().unwrap());
     assert_eq!(config.api_listen, "[::1]:8091".parse().unwrap());
+    assert_eq!(config.work_listen, Some("[::1]:8092".parse().unwrap()));
     assert_eq!(config.data_dir, PathBuf::from("state"));
     assert_eq!(config.database.as_ref().map(Database::url), Some("postgres://mogr:hunter2@db/mogr"));
     let seconds = Duration::from_secs;

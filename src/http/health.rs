@@ -21,13 +21,13 @@ const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Health {
     draining: AtomicBool,
-    styles: Arc<StyleFile>,
+    styles: Option<Arc<StyleFile>>,
     queue: Option<Queue>,
 }
 
 impl Health {
     /// A server that has started.
-    pub fn new(styles: Arc<StyleFile>, queue: Option<Queue>) -> Self {
+    pub fn new(styles: Option<Arc<StyleFile>>, queue: Option<Queue>) -> Self {
         Self { draining: AtomicBool::new(false), styles, queue }
     }
 
@@ -61,7 +61,8 @@ impl Health {
 
     /// What is wrong and keeps nobody from being served: a broken edit of the styles leaves the last good ones in force.
     fn warnings(&self) -> Vec<String> {
-        self.styles.status().problem.iter().flatten().map(|problem| format!("styles: {problem}")).collect()
+        let problem = self.styles.as_ref().and_then(|styles| styles.status().problem);
+        problem.iter().flatten().map(|problem| format!("styles: {problem}")).collect()
     }
 }
 
@@ -91,7 +92,7 @@ mod tests {
         let styles = Arc::new(StyleFile::open(file.clone(), Box::new(|_| Ok(()))).unwrap());
         let url = format!("sqlite:{}", folder.path().join("jobs.db").display());
         let queue = Queue::open(&url, Settings::default()).await.unwrap();
-        let health = Health::new(Arc::clone(&styles), Some(queue.clone()));
+        let health = Health::new(Some(Arc::clone(&styles)), Some(queue.clone()));
         assert_eq!(health.reasons().await, Vec::<String>::new());
         std::fs::write(file, "broken = ").unwrap();
         styles.poll();

@@ -6,6 +6,24 @@ use crate::server::Server;
 const CONFIG: &str = "[keys.AK]\nsecret = \"SK\"\n[buckets.default]\nurl = \"{folder}\"\ndomains = [\"*\"]\n";
 
 #[tokio::test]
+async fn a_node_that_only_runs_jobs_answers_probes() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("objects")).unwrap();
+    let url = url::Url::from_directory_path(folder.path().join("objects")).unwrap();
+    std::fs::write(folder.path().join("mogr.toml"), format!("[buckets.default]\nurl = \"{url}\"\n")).unwrap();
+    let node = crate::process::Process::start_worker(folder.path());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (path, expected) in [("healthz", "ok"), ("readyz", "\"ready\":true"), ("metrics", "mogr_workers ")] {
+        let answer = client.get(format!("http://{}/{path}", node.api)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let text = answer.text().await.unwrap();
+        assert!(text.contains(expected), "{path}: {text}");
+    }
+    assert_eq!(client.get(format!("http://{}/pfop", node.api)).send().await.unwrap().status(), 404);
+    node.stop();
+}
+
+#[tokio::test]
 async fn everything_is_counted() {
     let server = Server::configured(CONFIG, "", &[("secret-key.png", &cards::png(cards::quadrants(64, 48)))]).await;
     for _ in 0..3 {

@@ -24,16 +24,8 @@ impl Process {
 
     /// The same by a command that ends in running `mogr`.
     pub(crate) fn start_with(folder: &Path, environment: &[(&str, &str)], command: &mut Command) -> Self {
-        let log = folder.join("log");
-        let child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"])
-            .current_dir(folder)
-            .envs(environment.iter().copied())
-            .stderr(std::fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut process = Self { child, log, delivery: nowhere, api: nowhere };
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"];
+        let mut process = Self::spawn(folder, command.args(arguments).envs(environment.iter().copied()));
         process.wait_for(|log| log.contains("api on http") && log.ends_with('\n'));
         let log = process.log();
         let address = |before: &str| log.split(before).nth(1).unwrap().split([',', '\n']).next().unwrap().to_owned();
@@ -41,6 +33,28 @@ impl Process {
         process.delivery = parsed(address("delivery on "));
         process.api = parsed(address("api on "));
         process
+    }
+
+    /// Starts `mogr work` in `folder`; its probes are at `api`.
+    pub(crate) fn start_worker(folder: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mogr"));
+        let mut process = Self::spawn(folder, command.args(["work", "--listen", "127.0.0.1:0"]));
+        let line = |log: &str| log.lines().find(|line| line.contains("probes are answered")).map(str::to_owned);
+        process.wait_for(|log| line(log).is_some() && log.ends_with('\n'));
+        let line: serde_json::Value = serde_json::from_str(&line(&process.log()).unwrap()).unwrap();
+        process.api = line["address"].as_str().unwrap().parse().unwrap();
+        process
+    }
+
+    /// Starts a command whose log lies in `folder`.
+    fn spawn(folder: &Path, command: &mut Command) -> Self {
+        // Clients that ask the process need it, and no server in this process may have started yet.
+        mogr::app::install_tls();
+        let log = folder.join("log");
+        let stderr = std::fs::File::create(&log).unwrap();
+        let child = command.current_dir(folder).stderr(stderr).spawn().unwrap();
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self { child, log, delivery: nowhere, api: nowhere }
     }
 
     pub(crate) fn id(&self) -> u32 {
