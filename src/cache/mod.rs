@@ -25,6 +25,11 @@ use sha2::{Digest, Sha256};
 pub struct CacheKey([u8; 32]);
 
 impl CacheKey {
+    /// A key of bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
     /// A key of `parts`. Parts are kept apart by their lengths, so no two lists of parts share a key.
     pub fn of(parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
@@ -188,6 +193,11 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
     /// What is remembered under `key`.
     pub async fn get(&self, key: CacheKey) -> Option<V> {
         self.entries.get(&key).await
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.iter().next().is_none()
     }
 
     /// Remembers `fact` under `key`.

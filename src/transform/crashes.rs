@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Error, Transformer};
 use crate::cache::CacheKey;
+use crate::plan::Plan;
 use crate::workers;
 
 /// How many are remembered, some 100 bytes each.
@@ -33,6 +36,38 @@ impl Transformer {
         }
         Ok(done?)
     }
+
+    /// Which of these plans have crashed over these bytes, wherever they came from.
+    pub(super) async fn have_crashed(&self, source: &Bytes, plans: &[Plan]) -> Vec<bool> {
+        let mut crashed = vec![false; plans.len()];
+        // Nearly always, and then there is nothing to hash for.
+        if self.crashed.is_empty() {
+            return crashed;
+        }
+        let source = source_name(source).await;
+        for (plan, crashed) in plans.iter().zip(&mut crashed) {
+            *crashed = self.crashed.get(name(&source, plan)).await.is_some();
+        }
+        crashed
+    }
+
+    /// Remembers that a plan has crashed over these bytes.
+    pub(super) async fn remember_crash(&self, source: &Bytes, plan: &Plan) {
+        tracing::error!(%plan, "a job's source crashed with this plan; it is refused for an hour");
+        self.crashed.put(name(&source_name(source).await, plan), ()).await;
+    }
+}
+
+/// Hashing takes some 30 ms for the largest sources.
+async fn source_name(source: &Bytes) -> String {
+    let source = source.clone();
+    let hashed = tokio::task::spawn_blocking(move || CacheKey::of_bytes(&source).short());
+    // It only ends early where the runtime does.
+    hashed.await.unwrap_or_default()
+}
+
+fn name(source: &str, plan: &Plan) -> CacheKey {
+    CacheKey::of(&["bytes", source, &plan.to_string()])
 }
 
 #[cfg(test)]
@@ -68,5 +103,14 @@ mod tests {
         assert!(matches!(*transformer.render(&mut crashed, asker).await.unwrap_err(), Error::Crashed));
         let mut other = transformer.identify(&bucket, "logo.png", plan("imageView2/2/w/8")).await.unwrap();
         assert!(transformer.render(&mut other, asker).await.is_ok(), "another plan is another result");
+
+        // Jobs know sources by their bytes.
+        let plans = ["imageView2/2/w/9", "imageView2/2/w/8"].map(plan);
+        let source = Bytes::from_static(logo);
+        transformer.remember_crash(&source, &plans[0]).await;
+        let made = transformer.render_bytes(&bucket, "x.png", &source, &plans).await;
+        assert!(matches!(&made[..], [Err(Error::Crashed), Ok(_)]), "{made:?}");
+        let made = transformer.render_all(&bucket, "logo.png", &plans).await;
+        assert!(matches!(&made[..], [Err(Error::Crashed), Ok(_)]), "{made:?}");
     }
 }

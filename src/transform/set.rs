@@ -57,7 +57,12 @@ impl Transformer {
         source: &Bytes,
         plans: &[Plan],
     ) -> Vec<Result<Rendered, Error>> {
-        let made = self.tasks(bucket, source, plans).await;
+        let mut made = self.tasks(bucket, source, plans).await;
+        for (made, has_crashed) in made.iter_mut().zip(self.have_crashed(source, plans).await) {
+            if has_crashed {
+                *made = Err(Error::Crashed);
+            }
+        }
         let tasks: Vec<Arc<Task>> = made.iter().filter_map(|made| made.as_ref().ok().cloned()).collect();
         let mut outputs = self.outputs(source, tasks).await.into_iter();
         let results = made.into_iter().map(|made| made.and_then(|_| outputs.next().unwrap_or(Err(Error::Crashed))));
@@ -131,7 +136,15 @@ impl Transformer {
     }
 
     async fn output_alone(&self, source: &Bytes, task: Arc<Task>) -> Result<Output, Error> {
-        let (source, limits) = (source.clone(), self.config.limits.clone());
+        let output = self.try_alone(source.clone(), Arc::clone(&task)).await;
+        if matches!(output, Err(Error::Crashed)) {
+            self.remember_crash(source, &task.plan).await;
+        }
+        output
+    }
+
+    async fn try_alone(&self, source: Bytes, task: Arc<Task>) -> Result<Output, Error> {
+        let limits = self.config.limits.clone();
         let memory_bytes = task.program.cost.memory_bytes;
         let helpers = self.helpers_for(&source, &task.pictures);
         self.on_a_worker(memory_bytes, move |cancel: &engine::limits::Cancel| match helpers {
