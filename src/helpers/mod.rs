@@ -5,6 +5,8 @@
 //! waits for the next request; what it computes are the bytes that the server would compute. On Linux its address space is
 //! bounded. It is ended when nobody waits for its work any more, which also stops single calls into a library.
 
+#[cfg(target_os = "linux")]
+mod confined;
 mod serve;
 mod wire;
 

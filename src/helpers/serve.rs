@@ -28,6 +28,11 @@ const IDLE: Duration = Duration::from_secs(60);
 pub fn serve() -> io::Result<()> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     socket.set_read_timeout(Some(IDLE))?;
+    #[cfg(target_os = "linux")]
+    {
+        // A system without such filters still has the other bounds.
+        let _ = super::confined::confine();
+    }
     loop {
         let head: Head = match wire::read(&mut socket) {
             Ok(head) => head,
