@@ -116,8 +116,8 @@ impl Delivery {
             self.check_pictures(&Plan::parse(pipeline)?, bucket.name())?;
         }
         // Signatures and tokens end, and objects with the name of a styled path come and go.
-        let is_stable = !rules.signed && !rules.private && !(prefers_key && named.style.is_some());
-        let read_by = is_stable.then(|| Arc::clone(&styles));
+        let is_passing = rules.signed || rules.private || (prefers_key && named.style.is_some());
+        let read_by = (!is_passing).then(|| Arc::clone(&styles));
         Ok(Target { bucket, key, plan, attname: query.attname, expires, read_by })
     }
 
