@@ -17,8 +17,10 @@ use crate::http::dialect::dlcs::{self, Dlcs};
 use crate::http::dialect::qiniu::pfop::Pfops;
 use crate::http::dialect::qiniu::{self, Qiniu};
 use crate::http::dialect::tencent::{self, Tencent};
+use crate::http::served::Served;
 use crate::http::target::Delivery;
 use crate::jobs::queue::Queue;
+use crate::jobs::records::projects::Limits;
 use crate::store::spool::Spool;
 
 /// What all of them are made of.
@@ -53,17 +55,21 @@ pub(super) fn add(
 }
 
 fn qiniu(shared: &Shared<'_>, jobs: Option<Jobs>) -> Qiniu {
-    let Shared { config, delivery, images, .. } = shared;
+    let Shared { config, delivery, .. } = shared;
     let settings = qiniu::Settings {
         data_dir: config.data_dir.clone(),
         upload_bytes: config.limits.upload_bytes,
         unsigned_bytes: qiniu::Settings::UNSIGNED_BYTES,
         patience: config.server.body_timeout,
-        domains: config.buckets.iter().map(|(name, bucket)| (name.clone(), bucket.domains.clone())).collect(),
-        delivery_port: images.port(),
+        served: served(shared),
     };
     let pfops = jobs.map(|(queue, keys)| Pfops { queue, transformer: delivery.transformer.clone(), keys });
     Qiniu::new(Arc::clone(delivery), remote(config), pfops, settings)
+}
+
+fn served(shared: &Shared<'_>) -> Served {
+    let domains = shared.config.buckets.iter().map(|(name, bucket)| (name.clone(), bucket.domains.clone()));
+    Served { domains: domains.collect(), delivery_port: shared.images.port() }
 }
 
 /// Servers without customers have no routes of theirs.
@@ -101,10 +107,17 @@ fn with_altizure(
         data_dir: config.data_dir.clone(),
         upload_bytes: config.limits.upload_bytes.min(config.limits.source_bytes),
         patience: config.server.body_timeout,
+        limits: Limits {
+            projects_per_owner: i64::from(configured.max_projects),
+            images_per_project: i64::from(configured.max_images),
+            ..Limits::default()
+        },
+        served: served(shared),
     };
     let altizure = Altizure::new(Arc::clone(delivery), Arc::clone(keys), remote(config), queue, settings)?;
     let altizure = Arc::new(altizure);
     tasks.push(tokio::spawn(altizure.keeper().clone().run((*stop).clone())));
+    tasks.push(tokio::spawn(altizure.fetcher().clone().run((*stop).clone())));
     Ok(altizure::with_storage(routes.merge(altizure::router(Arc::clone(&altizure))), altizure))
 }
 

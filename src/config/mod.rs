@@ -223,6 +223,10 @@ pub struct AltizureConfig {
     pub bucket: String,
     /// What a start call runs over the Ready images.
     pub pipeline: Option<String>,
+    /// Most projects of one owner. Default 1000.
+    pub max_projects: u32,
+    /// Most images of one project. Default 10 000.
+    pub max_images: u32,
 }
 
 /// `[blitline]`

@@ -288,7 +288,9 @@ fn read_altizure(
     {
         section.report().add(pipeline.mistake(problem));
     }
+    let max_projects = section.or("max_projects", 1000);
+    let max_images = section.or("max_images", 10_000);
     section.finish();
     references.buckets.extend(bucket.clone());
-    Some(AltizureConfig { bucket: bucket?.value, pipeline: pipeline.map(|it| it.value) })
+    Some(AltizureConfig { bucket: bucket?.value, pipeline: pipeline.map(|it| it.value), max_projects, max_images })
 }

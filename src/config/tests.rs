@@ -132,6 +132,7 @@ bucket = "photos"
 [altizure]
 bucket   = "photos"
 pipeline = "imageView2/2/w/400/format/png"
+max_projects = 3
 "#;
 
 #[test]
@@ -220,7 +221,8 @@ fn every_key_is_read() {
     );
     assert_eq!((config.dlcs.max_batch, config.dlcs.legacy, config.dlcs.thumbs), (300, true, vec![300]));
     assert_eq!(config.dlcs.url.as_deref(), Some("https://dlcs.example.com"));
-    assert_eq!(config.altizure.unwrap().bucket, "photos");
+    let altizure = config.altizure.unwrap();
+    assert_eq!((altizure.bucket.as_str(), altizure.max_projects, altizure.max_images), ("photos", 3, 10_000));
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod raw;
 pub mod recent;
 pub mod respond;
 pub mod saveas;
+pub mod served;
 pub mod server;
 pub mod target;
 pub mod tls;

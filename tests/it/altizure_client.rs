@@ -144,9 +144,20 @@ impl<'s> User<'s> {
 
 /// A request with temporary credentials to a path that the client writes so.
 pub(crate) async fn oss(server: &Server, sts: &Value, method: Method, path: &str, bytes: &[u8]) -> Answer {
+    oss_as(server, sts, method, (path, path), bytes).await
+}
+
+/// The same with a path, and what is signed as one.
+pub(crate) async fn oss_as(
+    server: &Server,
+    sts: &Value,
+    method: Method,
+    (path, signed): (&str, &str),
+    bytes: &[u8],
+) -> Answer {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     let (id, token) = (sts["id"].as_str().unwrap(), sts["token"].as_str().unwrap());
-    let resource = percent_encoding::percent_decode_str(path).decode_utf8().unwrap();
+    let resource = percent_encoding::percent_decode_str(signed).decode_utf8().unwrap();
     let text = format!("{method}\n\nimage/jpeg\n{date}\nx-oss-security-token:{token}\n{resource}");
     let signature = hmac_sha1_b64(sts["secret"].as_str().unwrap(), text.as_bytes()).replace('-', "+").replace('_', "/");
     let authorization = format!("OSS {id}:{signature}");

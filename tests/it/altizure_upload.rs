@@ -8,8 +8,9 @@ use mogr::jobs::records::projects::image::SILENCE;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::altizure_client::{User, oss, picture, queue, server, sha1, stored};
+use crate::altizure_client::{CONFIG, User, oss, oss_as, picture, queue, server, sha1, stored};
 use crate::cards;
+use crate::server::Server;
 use crate::upload::spooled;
 
 /// The test script of spec 8, one to five.
@@ -174,13 +175,18 @@ async fn credentials_write_registered_images_of_their_project_only() {
         (Method::PUT, format!("/photos/{other}/{foreign}"), 403),
         (Method::PUT, format!("/photos/{pid}/not-registered.jpg"), 403),
         (Method::PUT, format!("/elsewhere/{pid}/{file}"), 403),
-        (Method::GET, format!("/photos/{pid}/{file}"), 404),
+        (Method::GET, format!("/photos/{pid}/{file}"), 501),
+        (Method::POST, format!("/{pid}/{file}?uploads"), 501),
+        (Method::PUT, format!("/{pid}/{file}?partNumber=1&uploadId=x"), 501),
+        (Method::PUT, format!("/{other}/{foreign}"), 403),
         (Method::PUT, "/photos/cat.jpg".to_owned(), 404),
         (Method::PUT, format!("/photos/{pid}/{file}"), 200),
     ] {
         let answer = oss(&server, &sts, method, &path, b"x").await;
         assert_eq!(answer.status, status, "{path} {}", answer.text());
-        assert!(status != 403 || answer.text().contains("<Code>AccessDenied</Code>"), "{}", answer.text());
+        let code = [(403, "<Code>AccessDenied</Code>"), (501, "<Code>NotImplemented</Code>"), (404, ""), (200, "")];
+        let code = code.into_iter().find(|(of, _)| *of == status).unwrap().1;
+        assert!(answer.text().contains(code), "{}", answer.text());
     }
     let mut forged = sts.clone();
     forged["secret"] = json!("guessed");
@@ -289,4 +295,104 @@ async fn names_are_kept_where_they_can_be() {
     let target = format!("{}?{}", url.path(), url.query().unwrap());
     assert_eq!(user.put(&target, &picture(1)).await.status, 200);
     assert_eq!(stored(&server, &pid), ["猫 1.png"]);
+}
+
+/// A PUT whose project is removed while it is on its way leaves no object.
+#[tokio::test]
+async fn what_arrives_for_a_removed_project_is_not_kept() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = server(&[]).await;
+    let user = User::new(&server, "AK");
+    for of in ["removeProject(id: $id) { id }", "removeImages(ids: [$image]) { id }"] {
+        let (pid, bytes) = (user.project().await, picture(1));
+        let (id, target) = user.register(&pid, "a.jpg", None).await;
+        let mut stream = tokio::net::TcpStream::connect(server.running.api).await.unwrap();
+        let head =
+            format!("PUT {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", bytes.len());
+        stream.write_all(&[head.as_bytes(), &bytes[..100]].concat()).await.unwrap();
+        // Once it is on the disk, the request has been let in.
+        user.until(async || json!(spooled(&server)), |files| *files == 1).await;
+        let query =
+            format!("mutation ($id: ID!, $image: ID!) {{ a: hasImage(pid: $id, checksum: $image) {{ id }} {of} }}");
+        user.ask(&query, json!({ "id": pid, "image": id })).await;
+        stream.write_all(&bytes[100..]).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{of}: {answer}");
+        assert!(stored(&server, &pid).is_empty(), "{of}");
+        user.until(async || json!(spooled(&server)), |files| *files == 0).await;
+    }
+}
+
+/// A bucket in the host, as `ali-oss` writes it, or nowhere.
+#[tokio::test]
+async fn buckets_of_credentials_may_stand_in_the_host() {
+    let server = server(&[]).await;
+    let user = User::new(&server, "AK");
+    let pid = user.project().await;
+    let (sts, bytes) = (user.credentials(&pid).await, picture(1));
+    let (id, file) = register_with_credentials(&user, &pid, &sha1(&bytes)).await;
+    let answer =
+        oss_as(&server, &sts, Method::PUT, (&format!("/{pid}/{file}"), &format!("/photos/{pid}/{file}")), &bytes).await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
+    assert!(answer.headers.contains_key("x-oss-request-id"));
+    done(&user, &id).await;
+    assert_eq!(user.settled(&pid, &id).await["state"], "Ready");
+    // The signature holds for one bucket.
+    let answer =
+        oss_as(&server, &sts, Method::PUT, (&format!("/{pid}/{file}"), &format!("/elsewhere/{pid}/{file}")), b"x")
+            .await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(std::fs::read(server.objects().join(&pid).join(&file)).unwrap(), bytes);
+}
+
+/// Everybody may have an image where its bucket is served, once it is there.
+#[tokio::test]
+async fn images_have_addresses() {
+    let server = server(&[]).await;
+    let user = User::new(&server, "AK");
+    let (pid, bytes) = (user.project().await, picture(1));
+    let query = "query ($pid: ID!, $id: ID!) { project(id: $pid) { image(id: $id) { url } } }";
+    let url =
+        async |id: &str| user.ask(query, json!({ "pid": pid, "id": id })).await["project"]["image"]["url"].clone();
+    let (waiting, _) = user.register(&pid, "b.jpg", None).await;
+    assert_eq!(url(&waiting).await, Value::Null);
+    let id = user.upload(&pid, "a.jpg", &bytes).await;
+    let url = url(&id).await;
+    let base = format!("http://{}", server.running.delivery);
+    let target = url.as_str().unwrap().strip_prefix(&base).unwrap_or_else(|| panic!("{url} is below {base}"));
+    assert_eq!(server.get(target).await.body, bytes);
+}
+
+/// Limits of the configuration, with the API's number for them.
+#[tokio::test]
+async fn there_are_as_many_things_as_the_configuration_says() {
+    let config = CONFIG.replace("[altizure]", "[altizure]\nmax_projects = 1\nmax_images = 1");
+    let server = Server::configured(&config, "", &[]).await;
+    let user = User::new(&server, "AK");
+    let pid = user.project().await;
+    user.register(&pid, "a.jpg", None).await;
+    for (document, problem) in [
+        ("mutation { createProject(name: \"x\") { id } }", "too many projects of this user; expected at most 1"),
+        (
+            "mutation ($pid: ID!) { uploadImageS3(pid: $pid, bucket: Local, filename: \"b\") { url } }",
+            "too many images in the project; expected at most 1",
+        ),
+        (
+            "mutation ($pid: ID!) { uploadImageOSS(pid: $pid, bucket: Local, filename: \"b\") { image { id } } }",
+            "too many images in the project; expected at most 1",
+        ),
+        (
+            "mutation ($pid: ID!) { uploadImageURL(pid: $pid, url: \"http://127.0.0.1/x\") { id } }",
+            "too many images in the project; expected at most 1",
+        ),
+    ] {
+        let told = user.answer(document, json!({ "pid": pid })).await;
+        let error = &told["errors"][0];
+        assert_eq!(
+            (&error["extensions"]["code"], error["message"].as_str().unwrap().ends_with(problem)),
+            (&json!(9), true),
+            "{told}"
+        );
+    }
 }

@@ -7,6 +7,10 @@ mod altizure_api;
 #[cfg(feature = "sqlite")]
 mod altizure_client;
 #[cfg(feature = "sqlite")]
+mod altizure_fetch;
+#[cfg(feature = "sqlite")]
+mod altizure_samples;
+#[cfg(feature = "sqlite")]
 mod altizure_tasks;
 #[cfg(feature = "sqlite")]
 mod altizure_upload;

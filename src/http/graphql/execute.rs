@@ -84,7 +84,9 @@ impl Run<'_> {
 
     fn fail(&self, error: &Error, path: Path<'_>) {
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        errors.push(json!({ "message": error.0, "path": path.json() }));
+        let mut told = error.json();
+        told["path"] = path.json().into();
+        errors.push(told);
     }
 
     fn object<'f>(

@@ -34,13 +34,32 @@ const MAX_FIELDS: usize = 1000;
 
 /// Why a document, or a field of it, comes to nothing; the text is safe for any caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Error(pub String);
+#[error("{message}")]
+pub struct Error {
+    /// The text.
+    pub message: String,
+    /// The number that the API has for it.
+    pub code: Option<i32>,
+}
 
 impl Error {
     /// An error of this text.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self { message: message.into(), code: None }
+    }
+
+    /// The same, of this number.
+    #[must_use]
+    pub fn with_code(self, code: i32) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    /// As it stands in an answer.
+    fn json(&self) -> Value {
+        match self.code {
+            None => json!({ "message": self.message }),
+            Some(code) => json!({ "message": self.message, "extensions": { "code": code } }),
+        }
     }
 }
 
@@ -126,7 +145,7 @@ pub trait Object: Send + Sync {
 
 /// The answer where nothing was executed.
 pub fn refusal(error: &Error) -> Value {
-    json!({ "errors": [{ "message": error.0 }] })
+    json!({ "errors": [error.json()] })
 }
 
 #[cfg(test)]

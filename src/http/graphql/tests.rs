@@ -162,6 +162,6 @@ fn schemas_name_only_what_is_there() {
         ("type Query { a: Int } type Query { a: Int }", "there are two types \"Query\""),
         ("union U = A", "\"union\" is no kind of type"),
     ] {
-        assert_eq!(Schema::parse(text).unwrap_err().0, problem);
+        assert_eq!(Schema::parse(text).unwrap_err().message, problem);
     }
 }

@@ -262,7 +262,7 @@ mod tests {
             ("\"\\ud800\"", "syntax error at line 1, column 1: a text has an escape that is none"),
             ("01x", "syntax error at line 1, column 1: \"01x\" is no number"),
         ] {
-            assert_eq!(words(text).unwrap_err().0, problem, "{text}");
+            assert_eq!(words(text).unwrap_err().message, problem, "{text}");
         }
         assert!(words(&"a ".repeat(MAX_TOKENS + 1)).is_err());
     }

@@ -2,12 +2,16 @@
 //!
 //! [`image`] has the states of an image and what moves it from one to the next. [`keeper::Keeper`] is what happens by itself:
 //! pictures that have arrived are looked at by a job each, silence ends what is not final, and a task that waits for the images
-//! of its project starts once none of them is open. A task is one batch of jobs.
+//! of its project starts once none of them is open. A task is one batch of jobs. [`intake::Intake`] brings bytes into the bucket,
+//! and [`fetcher::Fetcher`] fetches those that the server is to fetch.
 //!
 //! Names of projects, images and tasks are like those of jobs: nobody guesses them.
 
+pub mod fetcher;
+mod fetches;
 pub mod image;
 mod images;
+pub mod intake;
 pub mod keeper;
 mod page;
 mod tasks;
@@ -20,8 +24,9 @@ use sqlx::any::AnyRow;
 use crate::jobs::database::{Database, Durability};
 use crate::jobs::model::{JobId, millis, time};
 use crate::jobs::queue::{Error, Queue};
+pub use fetches::{Fetch, Origin};
 pub use image::{Event, Image, State, Way};
-pub use images::{Registration, Totals};
+pub use images::{Coming, Registration, Totals};
 pub use page::{Page, Slice};
 pub use tasks::{Refusal, Task, TaskState};
 
@@ -42,11 +47,43 @@ pub struct Project {
     pub created: SystemTime,
 }
 
+/// How much there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Projects of one owner.
+    pub projects_per_owner: i64,
+    /// Images of one project, whatever their state.
+    pub images_per_project: i64,
+    /// Images of one owner that are to be fetched.
+    pub fetches_per_owner: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { projects_per_owner: 1000, images_per_project: 10_000, fetches_per_owner: 1000 }
+    }
+}
+
+/// Why nothing more comes into being.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooMany {
+    /// The owner has as many projects as one may.
+    #[error("there are too many projects of this user; expected at most {0}")]
+    Projects(i64),
+    /// The project has as many images as one may.
+    #[error("there are too many images in the project; expected at most {0}")]
+    Images(i64),
+    /// As many of the owner's images are to be fetched as may.
+    #[error("too many images of this user are to be fetched; expected at most {0}, try again later")]
+    Fetches(i64),
+}
+
 /// Projects in the queue's database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Projects {
     database: Database,
     queue: Queue,
+    limits: Limits,
 }
 
 const PROJECT: &str = "id, owner, name, traits, bucket, created";
@@ -54,7 +91,12 @@ const PROJECT: &str = "id, owner, name, traits, bucket, created";
 impl Projects {
     /// Those beside the jobs of `queue`.
     pub fn over(queue: &Queue) -> Self {
-        Self { database: queue.database().clone(), queue: queue.clone() }
+        Self { database: queue.database().clone(), queue: queue.clone(), limits: Limits::default() }
+    }
+
+    /// The same, with these limits.
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Makes a project.
@@ -68,7 +110,13 @@ impl Projects {
         traits: &str,
         bucket: &str,
         now: SystemTime,
-    ) -> Result<Project, Error> {
+    ) -> Result<Result<Project, TooMany>, Error> {
+        let mut tx = self.database.begin_locked(Durability::Disk, &[owner]).await?;
+        let sql = "SELECT count(*) FROM projects WHERE owner = $1";
+        let projects: i64 = sqlx::query_scalar(sql).bind(owner.to_owned()).fetch_one(&mut *tx).await?;
+        if projects >= self.limits.projects_per_owner {
+            return Ok(Err(TooMany::Projects(self.limits.projects_per_owner)));
+        }
         let project = Project {
             id: JobId::new(now),
             owner: owner.to_owned(),
@@ -80,8 +128,9 @@ impl Projects {
         let sql = "INSERT INTO projects (id, owner, name, traits, bucket, created) VALUES ($1, $2, $3, $4, $5, $6)";
         let insert = sqlx::query(sql).bind(project.id.to_string()).bind(owner.to_owned()).bind(name.to_owned());
         let insert = insert.bind(traits.to_owned()).bind(bucket.to_owned()).bind(millis(now));
-        self.database.write_alone(insert).await?;
-        Ok(project)
+        insert.execute(&mut *tx).await?;
+        tx.commit().await.map_err(Error::Commit)?;
+        Ok(Ok(project))
     }
 
     /// The project of that name, whosever it is.

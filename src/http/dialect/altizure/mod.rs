@@ -5,7 +5,6 @@
 
 mod mutation;
 mod query;
-mod receive;
 mod spell;
 mod storage;
 mod transport;
@@ -18,19 +17,21 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
-use tokio::sync::Semaphore;
+use http::HeaderMap;
 
 use crate::auth::KeyRing;
 use crate::http::graphql;
 use crate::http::graphql::schema::Schema;
+use crate::http::served::Served;
 use crate::http::target::Delivery;
 use crate::jobs::model::Api;
 use crate::jobs::queue::Queue;
-use crate::jobs::records::projects::Projects;
+use crate::jobs::records::projects::fetcher::Fetcher;
+use crate::jobs::records::projects::intake::Intake;
 use crate::jobs::records::projects::keeper::{self, Keeper};
+use crate::jobs::records::projects::{Limits, Project, Projects};
+use crate::store::Remote;
 use crate::store::spool::Spool;
-use crate::store::turns::Turns;
-use crate::store::{Bucket, Remote};
 
 /// The version of the vendor's API that this follows.
 const API_VERSION: &str = "2.7.4";
@@ -52,10 +53,6 @@ const QUEUE: &str = "altizure";
 /// What a reconstruction makes of each image where the configuration names nothing: the engine has no photogrammetry.
 const PIPELINE: &str = "imageView2/2/w/512/h/512";
 
-/// Fetches at once, and those that wait for that.
-const FETCHES: usize = 8;
-const FETCHES_WAITING: usize = 1000;
-
 /// What may be sent, and where it goes.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -69,6 +66,10 @@ pub struct Settings {
     pub upload_bytes: u64,
     /// How long a sender may be silent.
     pub patience: Duration,
+    /// How much there may be of an owner's things.
+    pub limits: Limits,
+    /// Where images are served.
+    pub served: Served,
 }
 
 /// Everything that this dialect needs.
@@ -79,13 +80,10 @@ pub struct Altizure {
     remote: Remote,
     projects: Projects,
     keeper: Keeper,
+    fetcher: Fetcher,
+    intake: Arc<Intake>,
     settings: Settings,
     schema: Schema,
-    spool: Spool,
-    /// One change of an image's object, and of what is known of it, at a time.
-    turns: Turns,
-    fetches: Semaphore,
-    waiting_fetches: Arc<Semaphore>,
 }
 
 impl Altizure {
@@ -106,19 +104,14 @@ impl Altizure {
             formats: FORMATS,
             pipeline: settings.pipeline.clone().unwrap_or_else(|| PIPELINE.to_owned()),
         };
-        Ok(Self {
-            delivery,
-            keys,
-            remote,
-            projects: Projects::over(queue),
-            keeper: Keeper::new(Projects::over(queue), queue.clone(), kept),
-            schema: Schema::parse(include_str!("schema.graphql"))?,
-            spool: Spool::new(settings.data_dir.join("spool")),
-            settings,
-            turns: Turns::default(),
-            fetches: Semaphore::new(FETCHES),
-            waiting_fetches: Arc::new(Semaphore::new(FETCHES_WAITING)),
-        })
+        let projects = Projects::over(queue).with_limits(settings.limits);
+        let keeper = Keeper::new(projects.clone(), queue.clone(), kept);
+        let (buckets, spool) = (delivery.transformer.shared_buckets(), Spool::new(settings.data_dir.join("spool")));
+        let intake = Intake::new(projects.clone(), keeper.clone(), buckets, spool, settings.upload_bytes);
+        let intake = Arc::new(intake);
+        let fetcher = Fetcher::new(projects.clone(), keeper.clone(), Arc::clone(&intake), remote.clone());
+        let schema = Schema::parse(include_str!("schema.graphql"))?;
+        Ok(Self { delivery, keys, remote, projects, keeper, fetcher, intake, settings, schema })
     }
 
     /// What looks after the projects, once it runs.
@@ -126,8 +119,25 @@ impl Altizure {
         &self.keeper
     }
 
-    fn bucket(&self, name: &str) -> Result<&Arc<Bucket>, crate::store::Error> {
-        self.delivery.transformer.buckets().named(name)
+    /// What fetches images, once it runs.
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+
+    /// What the addresses of a project's images begin with, where everybody may have them.
+    fn base_of(&self, project: &Project, caller: &Caller) -> Option<String> {
+        let rules = self.delivery.rules.get(&project.bucket);
+        if rules.is_some_and(|rules| rules.private || rules.signed || rules.protected) {
+            return None;
+        }
+        let (scheme, host) = caller.origin.split_once("://")?;
+        let base = self.settings.served.base_of(&project.bucket, host)?;
+        Some(format!("{scheme}://{base}/{}", project.id))
+    }
+
+    /// Whether anything can be fetched from there.
+    async fn reach(&self, url: &str) -> Result<(), String> {
+        self.remote.open_with(url, HeaderMap::new()).await.map(|_| ()).map_err(|error| error.to_string())
     }
 }
 

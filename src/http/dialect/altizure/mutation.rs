@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 
 use super::query::ProjectNode;
 use super::spell;
-use super::{Altizure, CREDENTIALS_LIFE, Caller, TOKEN_LIFE, URL_LIFE, receive};
+use super::{Altizure, CREDENTIALS_LIFE, Caller, TOKEN_LIFE, URL_LIFE};
 use crate::auth::{oss, put_url, user_token};
 use crate::error::ErrorKind;
 use crate::http::graphql::{Asked, Error, Object, Resolved};
 use crate::jobs::model::JobId;
 use crate::jobs::queue;
-use crate::jobs::records::projects::{Event, Image, Project, Refusal, Registration, TaskState, Way};
+use crate::jobs::records::projects::{
+    Coming, Event, Image, Origin, Project, Refusal, Registration, TaskState, TooMany,
+};
+use crate::settings::Secret;
 use crate::store::spool::random_name;
 
 /// Most bytes of names, and of addresses.
@@ -93,7 +96,7 @@ impl<'r> Mutation<'r> {
             "modelType": asked.text("modelType"),
         });
         let created = self.altizure.projects.create(user, name, &traits.to_string(), bucket, self.caller.now).await;
-        Ok(ProjectNode { altizure: self.altizure, project: created? })
+        Ok(ProjectNode { altizure: self.altizure, caller: self.caller, project: created?? })
     }
 
     async fn remove(&self, asked: &Asked<'_>) -> Result<Value, Error> {
@@ -103,7 +106,7 @@ impl<'r> Mutation<'r> {
         }
         self.altizure.projects.remove(&project.id, &project.owner).await?;
         let told = json!({ "id": project.id.as_str(), "name": project.name, "date": spell::time(project.created) });
-        receive::forget(self.altizure, &project);
+        self.altizure.intake.forget(&project);
         Ok(told)
     }
 
@@ -111,7 +114,11 @@ impl<'r> Mutation<'r> {
         let Some(project) = self.project(asked.required("pid")).await? else { return Ok(Value::Null) };
         let Ok(checksum) = sha1(asked.required("checksum")) else { return Ok(Value::Null) };
         let found = self.altizure.projects.image_with(&project.id, &checksum).await?;
-        Ok(found.map_or(Value::Null, |image| spell::image(&image)))
+        Ok(found.map_or(Value::Null, |image| self.spelled(&project, &image)))
+    }
+
+    fn spelled(&self, project: &Project, image: &Image) -> Value {
+        spell::image(self.altizure.base_of(project, self.caller).as_deref(), image)
     }
 
     /// A signed URL. Where the name is kept, it is so unless another image has it, or no object can.
@@ -120,11 +127,11 @@ impl<'r> Mutation<'r> {
         let name = asked.required("filename");
         let file = Some(name).filter(|name| keeps_name && is_file_name(name)).map(str::to_owned);
         let file = file.unwrap_or_else(|| stored_name(asked.text("type")));
-        let image = self.register(&project, asked, (name, file), Way::Url).await?;
+        let image = self.register(&project, asked, (name, file), Coming::Url).await?;
         let secret = self.altizure.keys.get(&project.owner).map(|key| key.secret.expose()).unwrap_or_default();
-        let path = path(&[&project.bucket, project.id.as_str(), &image.file]);
+        let path = spell::path(&[&project.bucket, project.id.as_str(), &image.file]);
         let url = put_url::sign(&path, self.caller.seconds() + URL_LIFE.as_secs(), secret);
-        Ok(json!({ "url": format!("{}{url}", self.caller.origin), "image": spell::image(&image) }))
+        Ok(json!({ "url": format!("{}{url}", self.caller.origin), "image": self.spelled(&project, &image) }))
     }
 
     /// Each part only where it is asked for: credentials are asked for once and for no image.
@@ -133,8 +140,8 @@ impl<'r> Mutation<'r> {
         let mut told = json!({});
         if asked.selects("image") {
             let file = stored_name(asked.text("type"));
-            let image = self.register(&project, asked, (asked.required("filename"), file), Way::Credentials).await?;
-            told["image"] = spell::image(&image);
+            let image = self.register(&project, asked, (asked.required("filename"), file), Coming::Credentials).await?;
+            told["image"] = self.spelled(&project, &image);
         }
         if asked.selects("sts") {
             told["sts"] = self.credentials(&project);
@@ -164,13 +171,11 @@ impl<'r> Mutation<'r> {
         let parsed = parsed.ok_or_else(|| Error::new(format!("url is {url:?}; expected an http or https URL")))?;
         let last = parsed.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
         let name = asked.text("filename").filter(|name| !name.is_empty()).unwrap_or(last);
-        let place = receive::place(self.altizure)?;
-        let image = self.register(&project, asked, (name, stored_name(None)), Way::Fetch).await?;
-        if !image.state.has_arrived() {
-            let token = asked.text("token").filter(|token| !token.is_empty()).map(str::to_owned);
-            receive::fetch(self.altizure, (project, image.clone()), parsed, token, place);
-        }
-        Ok(spell::image(&image))
+        let token = asked.text("token").filter(|token| !token.is_empty()).map(Secret::new);
+        let coming = Coming::Fetch(Origin { url: url.to_owned(), token });
+        let image = self.register(&project, asked, (name, stored_name(None)), coming).await?;
+        self.altizure.fetcher.wake();
+        Ok(self.spelled(&project, &image))
     }
 
     async fn register(
@@ -178,22 +183,22 @@ impl<'r> Mutation<'r> {
         project: &Project,
         asked: &Asked<'_>,
         (name, file): (&str, String),
-        way: Way,
+        coming: Coming,
     ) -> Result<Image, Error> {
         let checksum = asked.text("checksum").filter(|it| !it.is_empty()).map(sha1).transpose()?;
         let name = match name {
             "" => String::new(),
             name => text("filename", name, MAX_NAME_BYTES)?.to_owned(),
         };
-        let registration = Registration { name, file, way, checksum };
-        self.altizure.projects.register(project, registration, self.caller.now).await.map_err(Error::from)
+        let registration = Registration { name, file, coming, checksum };
+        Ok(self.altizure.projects.register(project, registration, self.caller.now).await??)
     }
 
     async fn advance(&self, asked: &Asked<'_>, event: Event) -> Result<Value, Error> {
-        let Some((_, image)) = self.image(asked.required("id")).await? else { return Ok(Value::Null) };
+        let Some((project, image)) = self.image(asked.required("id")).await? else { return Ok(Value::Null) };
         let image = self.altizure.projects.advance(&image.id, event, self.caller.now).await?;
         self.altizure.keeper.wake();
-        Ok(image.map_or(Value::Null, |image| spell::image(&image)))
+        Ok(image.map_or(Value::Null, |image| self.spelled(&project, &image)))
     }
 
     async fn remove_images(&self, asked: &Asked<'_>) -> Result<Value, Error> {
@@ -205,8 +210,8 @@ impl<'r> Mutation<'r> {
                 continue;
             };
             self.altizure.projects.remove_image(&image.id).await?;
-            receive::forget_image(self.altizure, &project, &image).await;
-            removed.push(spell::image(&image));
+            self.altizure.intake.forget_image(&project, &image).await;
+            removed.push(spell::image(None, &image));
         }
         self.altizure.keeper.wake();
         Ok(removed.into())
@@ -280,6 +285,12 @@ impl<'r> Mutation<'r> {
     }
 }
 
+impl From<TooMany> for Error {
+    fn from(refusal: TooMany) -> Self {
+        Self::new(refusal.to_string()).with_code(Code::Limit as i32)
+    }
+}
+
 const fn code(refusal: Refusal) -> Code {
     match refusal {
         Refusal::NoImages => Code::NoImages,
@@ -336,13 +347,6 @@ fn is_file_name(name: &str) -> bool {
     (1..=MAX_FILE_BYTES).contains(&name.len()) && !name.starts_with('.') && !name.contains(is_bad) && name != "results"
 }
 
-/// A path of these segments.
-fn path(segments: &[&str]) -> String {
-    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    segments.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, ENCODED))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,7 +365,7 @@ mod tests {
         ] {
             assert_eq!(is_file_name(name), holds, "{name}");
         }
-        assert_eq!(path(&["photos", "猫 1.png"]), "/photos/%E7%8C%AB%201.png");
+        assert_eq!(spell::path(&["photos", "猫 1.png"]), "/photos/%E7%8C%AB%201.png");
         assert!(stored_name(Some("TIFF")).ends_with(".tif") && stored_name(None).ends_with(".jpg"));
     }
 
@@ -372,7 +376,7 @@ mod tests {
             Ok("da39a3ee5e6b4b0d3255bfef95601890afd80709".to_owned())
         );
         assert!(sha1("da39").is_err() && sha1(&"g".repeat(40)).is_err());
-        assert_eq!(text("name", "a\0", 9).unwrap_err().0, "name has control characters; expected none");
+        assert_eq!(text("name", "a\0", 9).unwrap_err().message, "name has control characters; expected none");
         assert!(text("name", "", 9).is_err() && text("name", "aaaa", 3).is_err() && text("name", "aaa", 3).is_ok());
     }
 }

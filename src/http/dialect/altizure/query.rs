@@ -10,7 +10,7 @@ use super::spell;
 use super::{API_VERSION, Altizure, Caller, STORE};
 use crate::http::graphql::{Asked, Error, Object, Resolved};
 use crate::jobs::model::JobId;
-use crate::jobs::records::projects::{Project, State};
+use crate::jobs::records::projects::{Image, Project, State};
 
 /// Clouds that images may be sent to: this server stands for each of them.
 const CLOUDS: [&str; 3] = ["S3", "OSS", "MINIO"];
@@ -34,7 +34,7 @@ impl<'r> Query<'r> {
         let user = self.caller.user()?;
         let Some(id) = JobId::parse(id) else { return Ok(None) };
         let project = self.altizure.projects.get(&id, user).await?;
-        Ok(project.map(|project| ProjectNode { altizure: self.altizure, project }))
+        Ok(project.map(|project| ProjectNode { altizure: self.altizure, caller: self.caller, project }))
     }
 }
 
@@ -48,7 +48,9 @@ impl Object for Query<'_> {
                 "utility" => Resolved::object(Utility),
                 "support" => Resolved::object(Support { altizure: self.altizure, caller: self.caller }),
                 "search" => Resolved::object(Search(self)),
-                "my" => Resolved::object(My { altizure: self.altizure, user: self.caller.user()? }),
+                "my" => {
+                    Resolved::object(My { altizure: self.altizure, caller: self.caller, user: self.caller.user()? })
+                }
                 "project" => Resolved::maybe(self.project(asked.required("id")).await?),
                 _ => Resolved::NULL,
             })
@@ -118,6 +120,7 @@ impl Object for Support<'_> {
 
 struct My<'r> {
     altizure: &'r Arc<Altizure>,
+    caller: &'r Caller,
     user: &'r str,
 }
 
@@ -134,7 +137,7 @@ impl Object for My<'_> {
             let rest = spell::connection(&page, cursor);
             let edges = page.entries.into_iter().map(|project| {
                 let cursor = cursor(&project);
-                (cursor, ProjectNode { altizure: self.altizure, project })
+                (cursor, ProjectNode { altizure: self.altizure, caller: self.caller, project })
             });
             Ok(Resolved::object(Projects { rest, edges: edges.collect() }))
         }
@@ -175,6 +178,7 @@ impl Object for Edge<'_> {
 #[derive(Clone)]
 pub(super) struct ProjectNode<'r> {
     pub(super) altizure: &'r Altizure,
+    pub(super) caller: &'r Caller,
     pub(super) project: Project,
 }
 
@@ -212,7 +216,10 @@ impl ProjectNode<'_> {
                 }
             }
         };
-        Ok(found.filter(|image| image.project == *id).map_or(Value::Null, |image| spell::image(&image)))
+        let base = self.altizure.base_of(&self.project, self.caller);
+        Ok(found
+            .filter(|image| image.project == *id)
+            .map_or(Value::Null, |image| spell::image(base.as_deref(), &image)))
     }
 
     async fn images(&self, asked: &Asked<'_>) -> Result<Value, Error> {
@@ -220,7 +227,8 @@ impl ProjectNode<'_> {
         let page = self.altizure.projects.images(&self.project.id, state, &spell::slice(asked)?).await;
         let page = page?;
         let mut connection = spell::connection(&page, |image| spell::cursor(image.created, &image.id));
-        let edge = |image| json!({ "node": spell::image(image), "cursor": spell::cursor(image.created, &image.id) });
+        let base = self.altizure.base_of(&self.project, self.caller);
+        let edge = |image: &Image| json!({ "node": spell::image(base.as_deref(), image), "cursor": spell::cursor(image.created, &image.id) });
         connection["edges"] = page.entries.iter().map(edge).collect();
         Ok(connection)
     }

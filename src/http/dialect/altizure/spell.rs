@@ -17,7 +17,9 @@ pub(super) fn time(time: SystemTime) -> String {
     DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-pub(super) fn image(image: &Image) -> Value {
+/// An image; `base` is what the addresses of its project's images begin with.
+pub(super) fn image(base: Option<&str>, image: &Image) -> Value {
+    let url = base.filter(|_| image.state.has_arrived()).map(|base| format!("{base}{}", path(&[&image.file])));
     json!({
         "id": image.id.as_str(),
         "name": image.name,
@@ -25,8 +27,16 @@ pub(super) fn image(image: &Image) -> Value {
         "state": image.state.name(),
         "error": image.errors,
         "checksum": image.checksum.as_ref().or(image.sha1.as_ref()),
+        "url": url,
         "grounded": false,
     })
+}
+
+/// A path of these segments.
+pub(super) fn path(segments: &[&str]) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    segments.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, ENCODED))).collect()
 }
 
 pub(super) fn task(task: &Task) -> Value {

@@ -22,7 +22,6 @@ mod resumable;
 pub mod values;
 pub mod variables;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +38,7 @@ use tokio::sync::Semaphore;
 use self::failure::Failure;
 use self::pfop::Pfops;
 pub use crate::http::observe::RequestId;
+use crate::http::served::Served;
 use crate::http::target::Delivery;
 use crate::store::parts::Uploads;
 use crate::store::spool::Spool;
@@ -56,26 +56,13 @@ pub struct Settings {
     pub unsigned_bytes: u64,
     /// How long a sender may be silent.
     pub patience: Duration,
-    /// Host names that buckets are served under, by bucket.
-    pub domains: HashMap<String, Vec<String>>,
-    /// The port of the delivery listener, for buckets without a host name of their own.
-    pub delivery_port: u16,
+    /// Where objects are served.
+    pub served: Served,
 }
 
 impl Settings {
     /// Bytes of a file before its token, where nobody says otherwise.
     pub const UNSIGNED_BYTES: u64 = 64 << 20;
-
-    /// Where a bucket's objects are served: under its own names, else on the delivery listener of the host that was asked.
-    fn hosts_of(&self, bucket: &str, asked: &str) -> Vec<String> {
-        let own = self.domains.get(bucket).into_iter().flatten().filter(|domain| *domain != "*");
-        let own: Vec<String> = own.cloned().collect();
-        if !own.is_empty() {
-            return own;
-        }
-        let end = asked.rfind(':').filter(|colon| !asked[*colon..].contains(']')).unwrap_or(asked.len());
-        vec![format!("{}:{}", &asked[..end], self.delivery_port)]
-    }
 }
 
 /// Everything that this dialect needs.
@@ -202,8 +189,7 @@ mod testing {
             upload_bytes: 1 << 20,
             unsigned_bytes: 1000,
             patience,
-            domains: HashMap::new(),
-            delivery_port: 1,
+            served: Served::default(),
         };
         Arc::new(Qiniu::new(delivery, remote, pfops, settings))
     }

@@ -268,7 +268,7 @@ pub(super) async fn query(State(qiniu): State<Arc<Qiniu>>, request: Request) -> 
         return Err(store::Error::NoSuchBucket(bucket.to_owned()).into());
     }
     qiniu.bucket(bucket)?;
-    let downloads = qiniu.settings.hosts_of(bucket, &host);
+    let downloads = qiniu.settings.served.hosts_of(bucket, &host);
     let role = json!({ "domains": [host] });
     Ok(answer(
         StatusCode::OK,

@@ -168,6 +168,11 @@ impl Image {
         true
     }
 
+    /// Whether the server fetches it.
+    pub fn is_fetched(&self) -> bool {
+        self.way == Way::Fetch && self.state == State::Uploading
+    }
+
     /// Whether bytes of this SHA-1 are not those that were promised.
     pub fn is_contradicted_by(&self, sha1: &str) -> bool {
         self.checksum.as_ref().is_some_and(|promised| promised != sha1)
@@ -232,7 +237,7 @@ impl Image {
     }
 
     fn lose(&mut self, problem: String) {
-        if self.way == Way::Fetch && self.state == State::Uploading {
+        if self.is_fetched() {
             self.refuse(vec![problem]);
         }
     }

@@ -5,9 +5,10 @@ use std::time::SystemTime;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, Row, Transaction};
 
+use super::fetches::{self, Origin};
 use super::image::{Event, Image, SILENCE, State, Way};
 use super::page::{self, Page, Slice};
-use super::{Project, Projects, id};
+use super::{Project, Projects, TooMany, id};
 use crate::jobs::database::Durability;
 use crate::jobs::model::{JobId, millis, time};
 use crate::jobs::queue::Error;
@@ -20,9 +21,30 @@ pub struct Registration {
     /// What it is to be stored as; where another image of the project has that name, its own name is put before it.
     pub file: String,
     /// How its bytes come.
-    pub way: Way,
+    pub coming: Coming,
     /// The SHA-1 that its owner promises, in lower hexadecimal digits.
     pub checksum: Option<String>,
+}
+
+/// How bytes are to come, and where from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coming {
+    /// Put to a signed URL.
+    Url,
+    /// Put with temporary credentials.
+    Credentials,
+    /// Fetched from there by the server.
+    Fetch(Origin),
+}
+
+impl Coming {
+    const fn way(&self) -> Way {
+        match self {
+            Self::Url => Way::Url,
+            Self::Credentials => Way::Credentials,
+            Self::Fetch(_) => Way::Fetch,
+        }
+    }
 }
 
 /// What the images of a project come to.
@@ -55,23 +77,47 @@ impl Projects {
         project: &Project,
         registration: Registration,
         now: SystemTime,
-    ) -> Result<Image, Error> {
+    ) -> Result<Result<Image, TooMany>, Error> {
         // One at a time in a project: what is looked for here must not come into being meanwhile.
         let mut tx = self.database.begin_locked(Durability::Disk, &[project.id.as_str()]).await?;
-        let Registration { name, file, way, checksum } = registration;
-        if let Some(checksum) = &checksum
-            && let Some(mut image) =
-                select(&mut tx, self, "project = $1 AND checksum = $2", &[project.id.as_str(), checksum]).await?
+        let coming = registration.coming.clone();
+        let image = match self.registered(&mut tx, project, registration, now).await? {
+            Ok(image) => image,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Coming::Fetch(origin) = coming
+            && image.is_fetched()
         {
-            if image.apply(Event::Registered(way), now) {
-                update(&mut tx, &image).await?;
+            if fetches::count(&mut tx, &project.owner).await? >= self.limits.fetches_per_owner {
+                return Ok(Err(TooMany::Fetches(self.limits.fetches_per_owner)));
             }
-            tx.commit().await.map_err(Error::Commit)?;
-            return Ok(image);
+            fetches::set(&mut tx, &image, &project.owner, &origin, now).await?;
+        }
+        tx.commit().await.map_err(Error::Commit)?;
+        Ok(Ok(image))
+    }
+
+    async fn registered(
+        &self,
+        tx: &mut Tx,
+        project: &Project,
+        registration: Registration,
+        now: SystemTime,
+    ) -> Result<Result<Image, TooMany>, Error> {
+        let Registration { name, file, coming, checksum } = registration;
+        let (way, pid) = (coming.way(), project.id.as_str());
+        if let Some(checksum) = &checksum
+            && let Some(image) = select(tx, self, "project = $1 AND checksum = $2", &[pid, checksum]).await?
+        {
+            return advance(tx, image, Event::Registered(way), now).await.map(Ok);
+        }
+        let sql = "SELECT count(*) FROM project_images WHERE project = $1";
+        let images: i64 = sqlx::query_scalar(sql).bind(pid.to_owned()).fetch_one(&mut **tx).await?;
+        if images >= self.limits.images_per_project {
+            return Ok(Err(TooMany::Images(self.limits.images_per_project)));
         }
         let id = JobId::new(now);
-        let is_taken =
-            select(&mut tx, self, "project = $1 AND file = $2", &[project.id.as_str(), &file]).await?.is_some();
+        let is_taken = select(tx, self, "project = $1 AND file = $2", &[pid, &file]).await?.is_some();
         let image = Image {
             file: if is_taken { format!("{id}-{file}") } else { file },
             id,
@@ -88,9 +134,8 @@ impl Projects {
             created: time(millis(now)),
             changed: time(millis(now)),
         };
-        insert(&mut tx, &image).await?;
-        tx.commit().await.map_err(Error::Commit)?;
-        Ok(image)
+        insert(tx, &image).await?;
+        Ok(Ok(image))
     }
 
     /// The owner's image of that name, with its project.
@@ -136,9 +181,10 @@ impl Projects {
     /// What an image becomes by `event`; `None` where it is not there any more.
     pub async fn advance(&self, id: &JobId, event: Event, now: SystemTime) -> Result<Option<Image>, Error> {
         let mut tx = self.database.begin(Durability::Disk).await?;
-        let Some(mut image) = select(&mut tx, self, "id = $1", &[id.as_str()]).await? else { return Ok(None) };
-        if image.apply(event, now) {
-            update(&mut tx, &image).await?;
+        let Some(image) = select(&mut tx, self, "id = $1", &[id.as_str()]).await? else { return Ok(None) };
+        let before = image.clone();
+        let image = advance(&mut tx, image, event, now).await?;
+        if image != before {
             tx.commit().await.map_err(Error::Commit)?;
         }
         Ok(Some(image))
@@ -193,7 +239,7 @@ impl Projects {
         found.iter().map(image).collect()
     }
 
-    async fn find_image(&self, condition: &str, texts: &[&str]) -> Result<Option<Image>, Error> {
+    pub(super) async fn find_image(&self, condition: &str, texts: &[&str]) -> Result<Option<Image>, Error> {
         let sql = format!("SELECT {IMAGE} FROM project_images WHERE {condition} ORDER BY created, id LIMIT 1");
         let query = texts.iter().fold(sqlx::query(&sql), |query, text| query.bind((*text).to_owned()));
         query.fetch_optional(self.database.reader()).await?.as_ref().map(image).transpose()
@@ -216,10 +262,27 @@ pub(super) async fn totals(connection: &mut AnyConnection, project: &JobId) -> R
     })
 }
 
-type Tx = Transaction<'static, Any>;
+pub(super) type Tx = Transaction<'static, Any>;
+
+/// What an image becomes by `event`. One that has come, or will not, is not fetched any more.
+pub(super) async fn advance(tx: &mut Tx, mut image: Image, event: Event, now: SystemTime) -> Result<Image, Error> {
+    let was_fetched = image.is_fetched();
+    if image.apply(event, now) {
+        update(tx, &image).await?;
+    }
+    if was_fetched && !image.is_fetched() {
+        fetches::forget(tx, &image.id).await?;
+    }
+    Ok(image)
+}
 
 /// An image that nobody else changes until the transaction ends.
-async fn select(tx: &mut Tx, of: &Projects, condition: &str, texts: &[&str]) -> Result<Option<Image>, Error> {
+pub(super) async fn select(
+    tx: &mut Tx,
+    of: &Projects,
+    condition: &str,
+    texts: &[&str],
+) -> Result<Option<Image>, Error> {
     let sql = of.database.dialect.locking(&format!("SELECT {IMAGE} FROM project_images WHERE {condition}"));
     let query = texts.iter().fold(sqlx::query(&sql), |query, text| query.bind((*text).to_owned()));
     query.fetch_optional(&mut **tx).await?.as_ref().map(image).transpose()
