@@ -1,5 +1,5 @@
 """Projects of images as generic clients send them: gql, which checks every document against the server's own schema, and oss2, the
-vendor's client of OSS; and graphql-request for Node.js (`altizure_node.js`).
+vendor's client of OSS; for Node.js graphql-request (`altizure_node.js`), and axios with ali-oss (`altizure_oss.js`).
 
     python tests/client/altizure_python.py target/debug/mogr target/clients/npm/node_modules [FOLDER]
 
@@ -24,7 +24,7 @@ import harness
 import pictures
 
 ACCESS_KEY, SECRET_KEY = "AK_altizure", "SK_altizure"
-SCRIPT = pathlib.Path(__file__).with_name("altizure_node.js")
+SCRIPTS = pathlib.Path(__file__).parent
 BEARER = "drive-token"
 
 
@@ -182,17 +182,35 @@ def tasks(checks, user, pid, folder, out):
     checks.that("an empty project has no task", refused["task"] is None and refused["error"]["code"] == 2, refused)
 
 
-def node(checks, user, mogr, modules, folder):
-    file = folder / "node.jpg"
-    file.write_bytes(picture(20))
-    command = ["node", SCRIPT, f"http://{mogr.api}/graphql", ACCESS_KEY, user.token, file]
+def node(modules, script, *arguments):
+    """What a script of this folder says in the end."""
+    command = ["node", SCRIPTS / script, *arguments]
     environment = {**harness.local_environment(), "NODE_PATH": os.path.abspath(modules)}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     if ended.returncode != 0:
         raise RuntimeError(f"node ended with {ended.returncode}: {ended.stderr[-2000:]}")
-    told = json.loads(ended.stdout.splitlines()[-1])
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def graphql_request(checks, user, mogr, modules, folder):
+    file = folder / "node.jpg"
+    file.write_bytes(picture(20))
+    told = node(modules, "altizure_node.js", f"http://{mogr.api}/graphql", ACCESS_KEY, user.token, file)
     checks.equal("the upload", (told["put"], told["image"]["state"], told["known"]["id"]), (200, "Ready", told["image"]["id"]))
     checks.that("an error is one", "expected one of Local" in told["error"], told["error"])
+
+
+def ali_oss(checks, user, mogr, modules, folder):
+    pictures_of = {way: picture(30 + number) for number, way in enumerate(["host", "path", "nowhere"])}
+    for way, data in pictures_of.items():
+        (folder / f"oss_{way}.jpg").write_bytes(data)
+    files = [folder / f"oss_{way}.jpg" for way in pictures_of]
+    told = node(modules, "altizure_oss.js", mogr.api, ACCESS_KEY, user.token, *files)
+    for way in pictures_of:
+        checks.equal(f"a bucket by {way}", (told["put"][way], told["images"][way]["state"]), (200, "Ready"))
+    checks.equal("an image is where its url says", told["downloaded"], sha1(pictures_of["host"]))
+    for name, problem in {"denied": "403 AccessDenied: ", "parts": "501 NotImplemented: ", "got": "501 NotImplemented: "}.items():
+        checks.that(f"{name} has an error of OSS", told[name].startswith(problem), told[name])
 
 
 def main(binary, modules, out=None):
@@ -220,7 +238,8 @@ allow = ["127.0.0.0/8"]
             checks.group("uploads", uploads, user, drive, pid, folder, out)
             checks.group("promises", promises, user, pid)
             checks.group("tasks", tasks, user, pid, folder, out)
-            checks.group("graphql-request", node, user, mogr, modules, folder)
+            checks.group("graphql-request", graphql_request, user, mogr, modules, folder)
+            checks.group("ali-oss", ali_oss, user, mogr, modules, folder)
         origin.shutdown()
     checks.finish()
 

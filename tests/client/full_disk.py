@@ -25,7 +25,7 @@ import harness
 import jobs_crash
 import pictures
 
-ACCESS_KEY, SECRET_KEY = "AK_full", "SK_full"
+ACCESS_KEY, SECRET_KEY = jobs_crash.ACCESS_KEY, jobs_crash.SECRET_KEY
 WIDTHS = range(40, 120, 8)
 BOUNDARY = "----full-disk"
 # The longest pause of a job that waits for room is a minute.
@@ -212,14 +212,7 @@ def check_disk(checks, arguments, name):
         database = folder / ("data" if name == "data_dir" else "database") / "mogr.db"
         config = f"""
 database = "sqlite:{database}"
-[keys.{ACCESS_KEY}]
-secret = "{SECRET_KEY}"
-[buckets.photos]
-url = "{(folder / 'photos').as_uri()}"
-[buckets.out]
-url = "{(folder / 'out').as_uri()}"
-[fetch]
-allow = ["127.0.0.0/8"]
+{jobs_crash.places(folder)}
 [jobs]
 lease = "3s"
 workers = 2

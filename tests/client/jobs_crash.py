@@ -39,6 +39,20 @@ parser.add_argument("--database")
 parser.add_argument("--seed", type=int, default=1)
 
 
+def places(folder):
+    """A key, buckets to take from and to store into, and who may be told."""
+    return f"""
+[keys.{ACCESS_KEY}]
+secret = "{SECRET_KEY}"
+[buckets.photos]
+url = "{(folder / 'photos').as_uri()}"
+[buckets.out]
+url = "{(folder / 'out').as_uri()}"
+[fetch]
+allow = ["127.0.0.0/8"]
+"""
+
+
 class Receiver:
     """Takes notifications, and refuses one in ten at first."""
 
@@ -171,14 +185,7 @@ def main():
         (folder / "photos" / "card.jpg").write_bytes(pictures.jpeg())
         database = f'database = "{arguments.database}"\n' if arguments.database else ""
         config = f"""{database}
-[keys.{ACCESS_KEY}]
-secret = "{SECRET_KEY}"
-[buckets.photos]
-url = "{(folder / 'photos').as_uri()}"
-[buckets.out]
-url = "{(folder / 'out').as_uri()}"
-[fetch]
-allow = ["127.0.0.0/8"]
+{places(folder)}
 [jobs]
 lease = "2s"
 # A job that is killed again and again is no fault of its own here.

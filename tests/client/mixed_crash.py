@@ -1,4 +1,5 @@
-"""As jobs_crash.py, with jobs of all five APIs at once: servers that are killed at random moments lose none of them.
+"""As jobs_crash.py, with jobs of all five APIs at once, and images that are fetched: servers that are killed at random moments lose
+none of them.
 
     python tests/client/mixed_crash.py target/debug/mogr --kills 30
 """
@@ -18,7 +19,8 @@ import time
 
 import harness
 import pictures
-from jobs_crash import ACCESS_KEY, SECRET_KEY, Node
+from jobs_crash import ACCESS_KEY, SECRET_KEY, Node, places
+from origin import Origin
 
 CLIENTS = 4
 WIDTHS = range(20, 60, 4)
@@ -32,13 +34,7 @@ parser.add_argument("--seed", type=int, default=1)
 
 
 def configuration(folder):
-    return f"""
-[keys.{ACCESS_KEY}]
-secret = "{SECRET_KEY}"
-[buckets.photos]
-url = "{(folder / 'photos').as_uri()}"
-[buckets.out]
-url = "{(folder / 'out').as_uri()}"
+    return f"""{places(folder)}
 [dlcs]
 thumbs = [40]
 [dlcs.customers.2]
@@ -171,18 +167,21 @@ class Altizure(Door):
         made = self.ask(f'mutation {{ createProject(name: "p{number}") {{ id }} }}', self.token)
         if not made:
             return None
-        project, body = made["createProject"]["id"], pictures.jpeg()
+        project = made["createProject"]["id"]
+        # Runs once the image has been looked at.
+        options = f'mutation {{ preStartReconstruction(id: "{project}") {{ error {{ code }} }} }}'
+        return project if self.send(project) and self.ask(options, self.token) else None
+
+    def send(self, project):
         upload = self.ask(
             f'mutation {{ uploadImageS3(pid: "{project}", bucket: Local, filename: "card.jpg", type: JPEG) {{ url image {{ id }} }} }}',
             self.token,
         )
         if not upload:
-            return None
+            return False
         path = re.sub(r"^https?://[^/]*", "", upload["uploadImageS3"]["url"])
-        put = self.call("PUT", path, body, {"Content-Type": "image/jpeg"})
-        # Runs once the image has been looked at.
-        options = f'mutation {{ preStartReconstruction(id: "{project}") {{ error {{ code }} }} }}'
-        return project if put and put.status == 200 and self.ask(options, self.token) else None
+        put = self.call("PUT", path, pictures.jpeg(), {"Content-Type": "image/jpeg"})
+        return put and put.status == 200
 
     def ended(self, identity):
         found = harness.wait_until("the project", lambda: self.ask(f'{{ project(id: "{identity}") {{ taskState }} }}', self.token))
@@ -190,7 +189,14 @@ class Altizure(Door):
         return state == "Done" if state in ("Done", "Failed", "Stopped") else None
 
 
-DOORS = (Pfop, Tencent, Blitline, Dlcs, Altizure)
+class AltizureUrl(Altizure):
+    """The server fetches the image, which takes long enough that it is often killed meanwhile."""
+
+    def send(self, project):
+        return self.ask(f'mutation {{ uploadImageURL(pid: "{project}", url: "{self.url}") {{ id }} }}', self.token)
+
+
+DOORS = (Pfop, Tencent, Blitline, Dlcs, Altizure, AltizureUrl)
 
 
 class Clients:
@@ -233,8 +239,9 @@ def compare(checks, clients):
 def main():
     arguments = parser.parse_args()
     chance, checks = random.Random(arguments.seed), harness.Checks()
-    with harness.folder() as name:
+    with harness.folder() as name, Origin({"card.jpg": pictures.jpeg()}) as origin:
         folder = pathlib.Path(name)
+        AltizureUrl.url = f"http://127.0.0.1:{origin.server_port}/slow/card.jpg"
         for part in ("photos", "out", "node"):
             (folder / part).mkdir()
         (folder / "photos" / "card.jpg").write_bytes(pictures.jpeg())

@@ -9,6 +9,9 @@ import time
 import urllib.parse
 
 
+SLOW_SECONDS = 0.3
+
+
 class Origin(http.server.ThreadingHTTPServer):
     """Serves `objects`, key to bytes, on a free port while its `with` block lasts."""
 
@@ -39,7 +42,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.requests.append((self.command, self.path))
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         folder, _, key = path.removeprefix("/").partition("/")
-        answers = {"photos": self.object, "hang": self.hang, "stall": self.stall, "fail": self.fail}
+        answers = {"photos": self.object, "slow": self.slow, "hang": self.hang, "stall": self.stall, "fail": self.fail}
         answers.get(folder, self.missing)(key)
 
     do_HEAD = do_GET
@@ -65,6 +68,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def slow(self, key):
+        """An object, after a while."""
+        self.server.closing.wait(SLOW_SECONDS)
+        self.object(key)
 
     def hang(self, _key):
         """Takes the request and never answers."""
