@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use reqwest::Method;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::cache_origin::read_head;
 use crate::cards;
 use crate::server::Server;
 
@@ -36,15 +37,7 @@ async fn origin(script: Script) -> SocketAddr {
 }
 
 async fn converse(mut stream: TcpStream, script: Script) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        if stream.read(&mut byte).await.unwrap_or(0) == 0 {
-            return;
-        }
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).unwrap();
+    let Some(head) = read_head(&mut stream).await else { return };
     let mut words = head.split(' ');
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
     match script(path) {

@@ -137,7 +137,11 @@ impl Object for Named<'_> {
             ("kind", Kind::Input(_)) => Resolved::json("INPUT_OBJECT"),
             ("kind", Kind::Enum(_)) => Resolved::json("ENUM"),
             ("fields", Kind::Object(fields)) => {
-                Resolved::List(fields.iter().map(|field| Resolved::object(Described { schema, field })).collect())
+                let described = |field: &'a Field| {
+                    let Field { name, ty, arguments, .. } = field;
+                    Resolved::object(Described { schema, name, ty, arguments })
+                };
+                Resolved::List(fields.iter().map(described).collect())
             }
             ("interfaces", Kind::Object(_)) => Resolved::List(Vec::new()),
             ("inputFields", Kind::Input(fields)) => inputs(schema, fields),
@@ -152,34 +156,20 @@ impl Object for Named<'_> {
     }
 }
 
+/// A field, or what may be given to one; that has no arguments.
 struct Described<'s> {
     schema: &'s Schema,
-    field: &'s Field,
+    name: &'s str,
+    ty: &'s TypeRef,
+    arguments: &'s [Input],
 }
 
 impl Object for Described<'_> {
     fn resolve<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Result<Resolved<'a>, Error>> {
         let found = match asked.name {
-            "name" => Resolved::json(self.field.name.as_str()),
-            "args" => inputs(self.schema, &self.field.arguments),
-            "type" => of_ref(self.schema, &self.field.ty),
-            "isDeprecated" => Resolved::json(false),
-            _ => Resolved::NULL,
-        };
-        async { Ok(found) }.boxed()
-    }
-}
-
-struct DescribedInput<'s> {
-    schema: &'s Schema,
-    input: &'s Input,
-}
-
-impl Object for DescribedInput<'_> {
-    fn resolve<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Result<Resolved<'a>, Error>> {
-        let found = match asked.name {
-            "name" => Resolved::json(self.input.name.as_str()),
-            "type" => of_ref(self.schema, &self.input.ty),
+            "name" => Resolved::json(self.name),
+            "args" => inputs(self.schema, self.arguments),
+            "type" => of_ref(self.schema, self.ty),
             "isDeprecated" => Resolved::json(false),
             _ => Resolved::NULL,
         };
@@ -188,5 +178,6 @@ impl Object for DescribedInput<'_> {
 }
 
 fn inputs<'s>(schema: &'s Schema, inputs: &'s [Input]) -> Resolved<'s> {
-    Resolved::List(inputs.iter().map(|input| Resolved::object(DescribedInput { schema, input })).collect())
+    let described = |Input { name, ty, .. }: &'s Input| Described { schema, name, ty, arguments: &[] };
+    Resolved::List(inputs.iter().map(|input| Resolved::object(described(input))).collect())
 }
