@@ -12,3 +12,7 @@ CREATE TABLE project_fetches (
 
 CREATE INDEX project_fetches_due ON project_fetches (due);
 CREATE INDEX project_fetches_owner ON project_fetches (owner);
+
+-- When its owner removed it. The objects are deleted first, then it is forgotten.
+ALTER TABLE projects ADD COLUMN removed BIGINT;
+CREATE INDEX projects_removed ON projects (removed) WHERE removed IS NOT NULL;

@@ -117,6 +117,7 @@ fn with_altizure(
     let altizure = Altizure::new(Arc::clone(delivery), Arc::clone(keys), remote(config), queue, settings)?;
     let altizure = Arc::new(altizure);
     tasks.push(tokio::spawn(altizure.keeper().clone().run((*stop).clone())));
+    altizure.intake().clear();
     tasks.push(tokio::spawn(altizure.fetcher().clone().run((*stop).clone())));
     Ok(altizure::with_storage(routes.merge(altizure::router(Arc::clone(&altizure))), altizure))
 }

@@ -144,7 +144,7 @@ async fn nothing_is_fetched_in_vain(place: &Place) {
     projects.remove_image(&image.id).await.unwrap();
     assert_eq!(projects.next_fetch_due().await.unwrap(), None, "the image is removed");
     register(&projects, &project, from("http://a/")).await;
-    assert!(projects.remove(&project.id, "ak").await.unwrap());
+    assert!(projects.remove(&project.id, "ak", at(1)).await.unwrap());
     assert_eq!(projects.next_fetch_due().await.unwrap(), None, "the project is removed");
 }
 
@@ -171,6 +171,6 @@ async fn there_are_no_more_than_there_may_be(place: &Place) {
         assert_eq!(made.err(), refusal, "{label}");
     }
     assert_eq!(projects.totals(&one.id).await.unwrap().images, 3);
-    assert!(projects.remove(&one.id, "ak").await.unwrap());
+    assert!(projects.remove(&one.id, "ak", at(1)).await.unwrap());
     project(&projects).await;
 }

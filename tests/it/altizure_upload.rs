@@ -324,6 +324,31 @@ async fn what_arrives_for_a_removed_project_is_not_kept() {
     }
 }
 
+/// A project whose server dies before its objects are deleted.
+#[tokio::test]
+async fn the_next_server_deletes_what_is_left() {
+    let server = server(&[]).await;
+    let user = User::new(&server, "AK");
+    let (pid, kept) = (user.project().await, user.project().await);
+    for pid in [&pid, &kept] {
+        let id = user.upload(pid, "a.jpg", &picture(1)).await;
+        user.settled(pid, &id).await;
+    }
+    let beside = queue(&server).await;
+    let projects = Projects::over(&beside);
+    let id = mogr::jobs::model::JobId::parse(&pid).unwrap();
+    assert!(projects.remove(&id, "AK", SystemTime::now()).await.unwrap());
+    assert!(!projects.remove(&id, "AK", SystemTime::now()).await.unwrap(), "it is there no more");
+    assert_eq!((projects.find(&id).await.unwrap(), stored(&server, &pid).len()), (None, 1));
+    let server = server.restarted().await;
+    let user = User::new(&server, "AK");
+    user.until(async || json!(projects.removed().await.unwrap().len()), |removed| *removed == 0).await;
+    assert_eq!((stored(&server, &pid).len(), stored(&server, &kept).len()), (0, 1));
+    let query = "{ my { allProjects { totalCount } } }";
+    assert_eq!(user.ask(query, json!({})).await["my"]["allProjects"]["totalCount"], 1);
+    beside.close().await;
+}
+
 /// A bucket in the host, as `ali-oss` writes it, or nowhere.
 #[tokio::test]
 async fn buckets_of_credentials_may_stand_in_the_host() {

@@ -18,8 +18,8 @@ mod tasks;
 
 use std::time::SystemTime;
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use crate::jobs::database::{Database, Durability};
 use crate::jobs::model::{JobId, millis, time};
@@ -112,7 +112,7 @@ impl Projects {
         now: SystemTime,
     ) -> Result<Result<Project, TooMany>, Error> {
         let mut tx = self.database.begin_locked(Durability::Disk, &[owner]).await?;
-        let sql = "SELECT count(*) FROM projects WHERE owner = $1";
+        let sql = "SELECT count(*) FROM projects WHERE owner = $1 AND removed IS NULL";
         let projects: i64 = sqlx::query_scalar(sql).bind(owner.to_owned()).fetch_one(&mut *tx).await?;
         if projects >= self.limits.projects_per_owner {
             return Ok(Err(TooMany::Projects(self.limits.projects_per_owner)));
@@ -135,7 +135,7 @@ impl Projects {
 
     /// The project of that name, whosever it is.
     pub async fn find(&self, id: &JobId) -> Result<Option<Project>, Error> {
-        let sql = format!("SELECT {PROJECT} FROM projects WHERE id = $1");
+        let sql = format!("SELECT {PROJECT} FROM projects WHERE id = $1 AND removed IS NULL");
         let row = sqlx::query(&sql).bind(id.to_string()).fetch_optional(self.database.reader()).await?;
         row.as_ref().map(project).transpose()
     }
@@ -149,25 +149,44 @@ impl Projects {
     pub async fn list(&self, owner: &str, search: &str, slice: &Slice) -> Result<Page<Project>, Error> {
         let search = search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let like = format!("%{search}%");
-        let scope = "owner = $1 AND lower(name) LIKE $2 ESCAPE '\\'";
+        let scope = "owner = $1 AND removed IS NULL AND lower(name) LIKE $2 ESCAPE '\\'";
         page::page(self.database.reader(), ("projects", PROJECT), (scope, &[owner, &like]), slice, project).await
     }
 
-    /// Forgets a project with its images and tasks; their objects are the caller's. `false` where it was not there.
-    pub async fn remove(&self, id: &JobId, owner: &str) -> Result<bool, Error> {
+    /// Forgets a project's images and tasks; it is there for nobody any more, but until [`Projects::forget`] for whoever deletes
+    /// its objects. `false` where it was not there.
+    pub async fn remove(&self, id: &JobId, owner: &str, now: SystemTime) -> Result<bool, Error> {
         if self.get(id, owner).await?.is_none() {
             return Ok(false);
         }
-        let mut tx = self.database.begin(Durability::Disk).await?;
-        for sql in [
-            "DELETE FROM project_tasks WHERE project = $1",
-            "DELETE FROM project_images WHERE project = $1",
-            "DELETE FROM projects WHERE id = $1",
-        ] {
-            sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
-        }
+        let mut tx = self.emptied(id).await?;
+        let sql = "UPDATE projects SET removed = $1, pending = NULL WHERE id = $2";
+        sqlx::query(sql).bind(millis(now)).bind(id.to_string()).execute(&mut *tx).await?;
         tx.commit().await.map_err(Error::Commit)?;
         Ok(true)
+    }
+
+    /// Projects that were removed and have not been forgotten, the first that were.
+    pub async fn removed(&self) -> Result<Vec<Project>, Error> {
+        let sql = format!("SELECT {PROJECT} FROM projects WHERE removed IS NOT NULL ORDER BY removed LIMIT 1000");
+        sqlx::query(&sql).fetch_all(self.database.reader()).await?.iter().map(project).collect()
+    }
+
+    /// Forgets a project that was removed.
+    pub async fn forget(&self, id: &JobId) -> Result<(), Error> {
+        let mut tx = self.emptied(id).await?;
+        let sql = "DELETE FROM projects WHERE id = $1 AND removed IS NOT NULL";
+        sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
+        tx.commit().await.map_err(Error::Commit)
+    }
+
+    /// A transaction in which a project has no tasks and images any more.
+    async fn emptied(&self, id: &JobId) -> Result<Transaction<'static, Any>, Error> {
+        let mut tx = self.database.begin(Durability::Disk).await?;
+        for sql in ["DELETE FROM project_tasks WHERE project = $1", "DELETE FROM project_images WHERE project = $1"] {
+            sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
+        }
+        Ok(tx)
     }
 }
 

@@ -119,6 +119,11 @@ impl Altizure {
         &self.keeper
     }
 
+    /// What brings images in, and clears away what is removed.
+    pub fn intake(&self) -> &Arc<Intake> {
+        &self.intake
+    }
+
     /// What fetches images, once it runs.
     pub fn fetcher(&self) -> &Fetcher {
         &self.fetcher

@@ -104,9 +104,9 @@ impl<'r> Mutation<'r> {
         if let Some(task) = self.altizure.projects.last_task(&project.id).await? {
             self.altizure.projects.stop(&task, self.caller.now).await?;
         }
-        self.altizure.projects.remove(&project.id, &project.owner).await?;
+        self.altizure.projects.remove(&project.id, &project.owner, self.caller.now).await?;
         let told = json!({ "id": project.id.as_str(), "name": project.name, "date": spell::time(project.created) });
-        self.altizure.intake.forget(&project);
+        self.altizure.intake.clear();
         Ok(told)
     }
 

@@ -196,14 +196,25 @@ impl Intake {
         }
     }
 
-    /// Deletes all objects of a project that is forgotten, by and by.
-    pub fn forget(self: &Arc<Self>, project: &Project) {
-        let (this, project) = (Arc::clone(self), project.clone());
+    /// Deletes all objects of projects that were removed, by and by: what a process that died has left too.
+    pub fn clear(self: &Arc<Self>) {
+        let this = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(error) = this.delete_all(&project).await {
-                tracing::warn!(%error, project = %project.id, "objects of a removed project stay");
+            let removed = this.projects.removed().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "projects that were removed cannot be read");
+                Vec::new()
+            });
+            for project in removed {
+                if let Err(error) = this.clear_one(&project).await {
+                    tracing::warn!(%error, project = %project.id, "objects of a removed project stay until the next start");
+                }
             }
         });
+    }
+
+    async fn clear_one(&self, project: &Project) -> Result<(), Error> {
+        self.delete_all(project).await?;
+        Ok(self.projects.forget(&project.id).await?)
     }
 
     async fn delete_all(&self, project: &Project) -> Result<(), store::Error> {
