@@ -187,6 +187,8 @@ async fn credentials_write_registered_images_of_their_project_only() {
         let code = [(403, "<Code>AccessDenied</Code>"), (501, "<Code>NotImplemented</Code>"), (404, ""), (200, "")];
         let code = code.into_iter().find(|(of, _)| *of == status).unwrap().1;
         assert!(answer.text().contains(code), "{}", answer.text());
+        let id = format!("<RequestId>{}</RequestId>", answer.header("x-request-id"));
+        assert_eq!(answer.text().contains(&id), matches!(status, 403 | 501), "{}", answer.text());
     }
     let mut forged = sts.clone();
     forged["secret"] = json!("guessed");
@@ -360,7 +362,7 @@ async fn buckets_of_credentials_may_stand_in_the_host() {
     let answer =
         oss_as(&server, &sts, Method::PUT, (&format!("/{pid}/{file}"), &format!("/photos/{pid}/{file}")), &bytes).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
-    assert!(answer.headers.contains_key("x-oss-request-id"));
+    assert!(!answer.header("x-oss-request-id").is_empty());
     done(&user, &id).await;
     assert_eq!(user.settled(&pid, &id).await["state"], "Ready");
     // The signature holds for one bucket.

@@ -20,6 +20,7 @@ use percent_encoding::percent_decode_str;
 use super::{Altizure, transport};
 use crate::auth::{self, oss, put_url};
 use crate::error::ErrorKind;
+use crate::http::observe::RequestId;
 use crate::http::respond::status_of;
 use crate::jobs::model::JobId;
 use crate::jobs::records::projects::intake::{Bringer, Error};
@@ -47,12 +48,14 @@ struct Refusal(StatusCode, &'static str, String);
 pub(super) async fn take(State(altizure): State<Arc<Altizure>>, request: Request, next: Next) -> Response {
     let Some(place) = place(&request) else { return next.run(request).await };
     let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    let id = request.headers().get("x-request-id").cloned().unwrap_or(HeaderValue::from_static(""));
+    let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let mut response = match *request.method() {
         Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
         _ => put(&altizure, &place, request).await.unwrap_or_else(|refusal| refusal.into_response(&id)),
     };
-    response.headers_mut().insert("x-oss-request-id", id);
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-oss-request-id", id);
+    }
     transport::allow(response.headers_mut(), "PUT, OPTIONS", asked.as_ref());
     response
 }
@@ -87,6 +90,10 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 async fn put(altizure: &Arc<Altizure>, place: &Place, request: Request) -> Result<Response, Refusal> {
     let now = SystemTime::now();
     let (parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default();
+    if parts.method != Method::PUT || !(query.is_empty() || put_url::is_signed(query)) {
+        return Err(Refusal::not_done(&parts));
+    }
     let (project, image) = permitted(altizure, place, &parts, now).await?;
     let limit = altizure.intake.max_bytes();
     let declared = text(&parts.headers, "content-length").and_then(|it| it.parse::<u64>().ok());
@@ -112,16 +119,13 @@ async fn permitted(
     }
     let secret = altizure.keys.get(&project.owner).ok_or_else(denied)?.secret.expose();
     let query = request.uri.query().unwrap_or_default();
-    if request.method == Method::PUT && put_url::is_signed(query) {
+    if put_url::is_signed(query) {
         let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         put_url::verify(request.uri.path(), query, seconds, secret).map_err(|error| Refusal::denied(&error))?;
     } else {
         let headers: Vec<(&str, &str)> =
             request.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
         let (key, method) = (place.key(), request.method.as_str());
-        if method != "PUT" || !query.is_empty() {
-            return Err(Refusal::not_done(request));
-        }
         let signed = oss::Request { method, headers: &headers, bucket: &project.bucket, key: &key };
         let scope = oss::verify(&signed, now, &altizure.keys).map_err(|error| Refusal::denied(&error))?;
         if scope.owner != project.owner {
@@ -148,10 +152,9 @@ impl Refusal {
         Self(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 
-    fn into_response(self, id: &HeaderValue) -> Response {
+    fn into_response(self, id: &str) -> Response {
         let Self(status, code, message) = self;
-        let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
-        let (message, id) = (escaped(&message), escaped(id.to_str().unwrap_or_default()));
+        let message = message.replace('&', "&amp;").replace('<', "&lt;");
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
              <RequestId>{id}</RequestId></Error>"
