@@ -156,6 +156,12 @@ impl<'a> Resolver<'a> {
                 self.steps.push(Step::Flatten(flatten.0));
                 Ok(())
             }
+            Fop::Flip(flip) => {
+                // What is left and right is what the viewer sees.
+                self.orient();
+                self.steps.push(Step::Orient(flip.orientation()));
+                Ok(())
+            }
             Fop::Composite(composite) => self.composite(composite),
             Fop::ImageSlim(slim) => self.slim(slim.level),
             Fop::ImageInfo => {
@@ -562,8 +568,8 @@ impl<'a> Resolver<'a> {
         let (QualityTarget::Fixed(quality), Some(own)) = (output.quality, self.header.jpeg_quality) else {
             return None;
         };
-        // A smaller picture may have a higher quality than its source; one that was asked for by `!` is made.
-        let is_exact = matches!(self.quality, Quality::Asked { exact: true, .. });
+        // A smaller picture may have a higher quality than its source; one that was asked for by `!` or by a rule is made.
+        let is_exact = matches!(self.quality, Quality::Asked { exact: true, .. } | Quality::Source(_));
         let (view, steps) = View::of(self.header.size, &self.steps);
         let keeps_quality = if is_exact { quality == own } else { quality >= own };
         if keeps_quality && steps == self.steps.len() { Turn::plan(sampling, view) } else { None }

@@ -125,7 +125,13 @@ fn json(value: &serde_json::Value) -> Output {
 
 /// `facts`: what `imageInfo` says, and what is asked for beside it. No EXIF is an empty object.
 fn told(header: &Header, source: &[u8], facts: Facts) -> serde_json::Value {
+    if facts.flat {
+        return flat(header, source);
+    }
     let mut told = info(header);
+    if facts.quality {
+        told["quality"] = header.jpeg_quality.unwrap_or(100).into();
+    }
     if facts.exif {
         let exif = metadata::read(source, header).exif.and_then(|exif| metadata::exif_json(&exif).ok());
         told["exif"] = exif.unwrap_or_else(|| serde_json::json!({}));
@@ -134,6 +140,22 @@ fn told(header: &Header, source: &[u8], facts: Facts) -> serde_json::Value {
         told["digest"] = hexadecimal(digest, source).into();
     }
     told
+}
+
+/// Facts as texts; a density that is not told is 0.
+fn flat(header: &Header, source: &[u8]) -> serde_json::Value {
+    let density = metadata::read(source, header).density_dpi.unwrap_or_default().to_string();
+    serde_json::json!({
+        "format": header.format.name(),
+        "width": header.size.width.to_string(),
+        "height": header.size.height.to_string(),
+        "size": header.bytes.to_string(),
+        "md5": hexadecimal(Digest::Md5, source),
+        "frame_count": header.frames.to_string(),
+        "bit_depth": (8 * header.depth.bytes()).to_string(),
+        "vertical_dpi": density,
+        "horizontal_dpi": density,
+    })
 }
 
 fn hexadecimal(digest: Digest, bytes: &[u8]) -> String {

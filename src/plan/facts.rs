@@ -11,6 +11,11 @@ use super::scan::Cursor;
 pub struct Facts {
     /// `exif/1`: the EXIF fields, under `exif`.
     pub exif: bool,
+    /// `quality/1`: the quality of the file, under `quality`: a JPEG's by its tables, 100 of others.
+    pub quality: bool,
+    /// `flat/1`: values are texts, under names with underscores, with a digest by MD5, depth and density; nothing
+    /// else is told.
+    pub flat: bool,
     /// `digest/<name>`: a digest of the source's bytes, under `digest`.
     pub digest: Option<Digest>,
 }
@@ -45,11 +50,13 @@ impl Facts {
         while let Some(name) = cursor.segment() {
             match name {
                 "exif" => facts.exif = cursor.flag(name)?,
+                "quality" => facts.quality = cursor.flag(name)?,
+                "flat" => facts.flat = cursor.flag(name)?,
                 "digest" => {
                     let find = |value: &str| Digest::ALL.into_iter().find(|digest| digest.name() == value);
                     facts.digest = Some(cursor.read(name, "md5, crc32 or sha256", find)?);
                 }
-                _ => return Err(cursor.unknown(name, &["exif", "digest"])),
+                _ => return Err(cursor.unknown(name, &["exif", "quality", "flat", "digest"])),
             }
         }
         Ok(facts)
@@ -58,7 +65,11 @@ impl Facts {
 
 impl fmt::Display for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.exif { "facts/exif/1" } else { "facts" })?;
+        f.write_str("facts")?;
+        for (name, _) in [("exif", self.exif), ("quality", self.quality), ("flat", self.flat)].iter().filter(|it| it.1)
+        {
+            write!(f, "/{name}/1")?;
+        }
         self.digest.map_or(Ok(()), |digest| write!(f, "/digest/{}", digest.name()))
     }
 }
@@ -72,6 +83,7 @@ mod tests {
         let parse = |text| Facts::parse(&mut Cursor::new("facts", Some(text))).map(|it| it.to_string());
         assert_eq!(parse("digest/md5/exif/1").as_deref(), Ok("facts/exif/1/digest/md5"));
         assert_eq!(parse("exif/0").as_deref(), Ok("facts"));
+        assert_eq!(parse("flat/1/quality/1").as_deref(), Ok("facts/quality/1/flat/1"));
         for text in ["digest/sha1", "digest", "md5/1"] {
             assert!(parse(text).is_err(), "{text}");
         }

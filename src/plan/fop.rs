@@ -5,7 +5,7 @@ use std::fmt;
 use super::output::FormatChoice;
 use super::scan::{self, Cursor};
 use super::{
-    Adjust, Composite, Cut, Draw, Facts, Filters, Flatten, Fop, ImageMogr2, ImageSlim, ImageView, ImageView2,
+    Adjust, Composite, Cut, Draw, Facts, Filters, Flatten, Flip, Fop, ImageMogr2, ImageSlim, ImageView, ImageView2,
     ParseError, RoundPic, SaveAs, Sizing, Watermark,
 };
 
@@ -13,7 +13,7 @@ use super::{
 type Reader = fn(&mut Cursor<'_>) -> Result<Fop, ParseError>;
 
 /// The fops of this server by the names that pipelines have for them.
-const READERS: [(&str, Reader); 20] = [
+const READERS: [(&str, Reader); 21] = [
     ("imageView2", |cursor| ImageView2::parse(cursor).map(Fop::ImageView2)),
     ("imageView", |cursor| ImageView::parse(cursor).map(Fop::ImageView)),
     ("imageMogr2", |cursor| ImageMogr2::parse(cursor).map(Fop::ImageMogr2)),
@@ -25,6 +25,7 @@ const READERS: [(&str, Reader); 20] = [
     ("cut", |cursor| Cut::parse(cursor).map(Fop::Cut)),
     ("filter", |cursor| Filters::parse(cursor).map(Fop::Filter)),
     ("flatten", |cursor| Flatten::parse(cursor).map(Fop::Flatten)),
+    ("flip", |cursor| Flip::parse(cursor).map(Fop::Flip)),
     ("composite", |cursor| Composite::parse(cursor).map(Fop::Composite)),
     ("draw", |cursor| Draw::parse(cursor).map(Fop::Draw)),
     ("palette", |cursor| {
@@ -96,6 +97,7 @@ impl Fop {
             Self::Cut(_) => "cut",
             Self::Filter(_) => "filter",
             Self::Flatten(_) => "flatten",
+            Self::Flip(_) => "flip",
             Self::Composite(_) => "composite",
             Self::Draw(_) => "draw",
             Self::Palette(_) => "palette",
@@ -150,6 +152,7 @@ impl fmt::Display for Fop {
             Self::Cut(cut) => write!(f, "{cut}"),
             Self::Filter(filters) => write!(f, "{filters}"),
             Self::Flatten(flatten) => write!(f, "{flatten}"),
+            Self::Flip(flip) => write!(f, "{flip}"),
             Self::Composite(composite) => write!(f, "{composite}"),
             Self::Draw(draw) => write!(f, "{draw}"),
             Self::Palette(colors) => write!(f, "palette/{colors}"),

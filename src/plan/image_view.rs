@@ -100,12 +100,14 @@ mod tests {
             (
                 "2/q/75!",
                 "imageView: q is \"75!\"; expected an integer from 1 to 100, \
-                 or ssim: and a score from 30 to 100 with at most one decimal",
+                 or ssim: and a score from 30 to 100 with at most one decimal, \
+                 or own:, most: or least: and an integer from 1 to 100",
             ),
             (
                 "2/q/101",
                 "imageView: q is \"101\"; expected an integer from 1 to 100, \
-                 or ssim: and a score from 30 to 100 with at most one decimal",
+                 or ssim: and a score from 30 to 100 with at most one decimal, \
+                 or own:, most: or least: and an integer from 1 to 100",
             ),
             ("2/interlace/1", "imageView: unknown argument \"interlace\"; expected one of w, h, q, format"),
         ] {

@@ -196,7 +196,8 @@ mod tests {
             (
                 "2/q/0",
                 "imageView2: q is \"0\"; expected an integer from 1 to 100, with or without a final !, \
-                 or ssim: and a score from 30 to 100 with at most one decimal",
+                 or ssim: and a score from 30 to 100 with at most one decimal, \
+                 or own:, most: or least: and an integer from 1 to 100",
             ),
             ("2/colors/3", "imageView2: colors is \"3\"; expected one of 2, 4, 8, 16, 32, 64, 128, 256"),
             ("2/ignore-error/yes", "imageView2: ignore-error is \"yes\"; expected an integer from 0 to 1"),

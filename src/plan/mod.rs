@@ -14,6 +14,7 @@ mod extent;
 pub mod facts;
 pub mod filter;
 pub mod flatten;
+pub mod flip;
 mod fop;
 pub mod hints;
 pub mod image_mogr2;
@@ -46,6 +47,7 @@ pub use draw::Draw;
 pub use facts::Facts;
 pub use filter::Filters;
 pub use flatten::Flatten;
+pub use flip::Flip;
 pub use image_mogr2::ImageMogr2;
 pub use image_slim::ImageSlim;
 pub use image_view::ImageView;
@@ -93,6 +95,8 @@ pub enum Fop {
     Draw(Draw),
     /// `palette/<n>`: at most so many colours, 2 to 256, dithered.
     Palette(u16),
+    /// `flip/<direction>`: the picture in a mirror.
+    Flip(Flip),
     /// `flatten/<colour>`: transparency onto a colour.
     Flatten(Flatten),
     /// `composite/<picture>/…`: another picture over this one.

@@ -111,6 +111,56 @@ pub enum Quality {
     },
     /// `ssim:…`: the smallest file that looks as good as this score says. This server's own.
     Ssim(Score),
+    /// Relative to the source's own quality, whatever the sizes. This server's own.
+    Source(SourceQuality),
+}
+
+/// What is made of the source's own quality. A source that has none to go by (it is no JPEG) counts as
+/// [`SourceQuality::UNKNOWN`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SourceQuality {
+    /// `own:<percent>`: so much of it.
+    Percent(u8),
+    /// `most:<n>`: it, or `n` where that is less. Where there is none to go by, `n`.
+    AtMost(u8),
+    /// `least:<n>`: it, or `n` where that is more.
+    AtLeast(u8),
+}
+
+impl SourceQuality {
+    /// The quality of sources that tell none.
+    pub const UNKNOWN: u8 = 75;
+
+    fn parse(text: &str) -> Option<Self> {
+        let (rule, number) = text.split_once(':')?;
+        let make = match rule {
+            "own" => Self::Percent,
+            "most" => Self::AtMost,
+            "least" => Self::AtLeast,
+            _ => return None,
+        };
+        scan::integer_in(number, &(1..=100)).map(make)
+    }
+
+    /// What comes of a source's quality.
+    fn of(self, own: Option<u8>) -> u8 {
+        let known = own.unwrap_or(Self::UNKNOWN);
+        match self {
+            Self::Percent(percent) => (u32::from(known) * u32::from(percent) / 100).max(1) as u8,
+            Self::AtMost(most) => own.unwrap_or(most).min(most),
+            Self::AtLeast(least) => known.max(least),
+        }
+    }
+}
+
+impl fmt::Display for SourceQuality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Percent(percent) => write!(f, "own:{percent}"),
+            Self::AtMost(most) => write!(f, "most:{most}"),
+            Self::AtLeast(least) => write!(f, "least:{least}"),
+        }
+    }
 }
 
 impl Quality {
@@ -140,6 +190,7 @@ impl Quality {
     fn inexact(value: &str) -> Option<Self> {
         match value.strip_prefix("ssim:") {
             Some(score) => Score::parse(score).map(Self::Ssim),
+            None if value.contains(':') => SourceQuality::parse(value).map(Self::Source),
             None => scan::integer_in(value, &(1..=100)).map(Self::asked),
         }
     }
@@ -149,6 +200,7 @@ impl Quality {
     pub fn target(self, source_quality: Option<u8>, source: Size, output: Size) -> QualityTarget {
         match (self, source_quality) {
             (Self::Ssim(score), _) => QualityTarget::Ssim(score),
+            (Self::Source(rule), own) => QualityTarget::Fixed(rule.of(own)),
             (Self::Asked { value, exact: false }, Some(source_quality)) => {
                 QualityTarget::Fixed(effective_quality(value, source_quality, source, output))
             }
@@ -162,6 +214,7 @@ impl fmt::Display for Quality {
         match self {
             Self::Asked { value, exact } => write!(f, "{value}{}", if *exact { "!" } else { "" }),
             Self::Ssim(score) => write!(f, "ssim:{score}"),
+            Self::Source(rule) => write!(f, "{rule}"),
         }
     }
 }
@@ -182,8 +235,8 @@ pub struct Score {
 }
 
 impl Score {
-    /// What the value of `ssim:…` may be.
-    const EXPECTED: &str = "ssim: and a score from 30 to 100 with at most one decimal";
+    /// What a quality that is no number alone may be.
+    const EXPECTED: &str = "ssim: and a score from 30 to 100 with at most one decimal, or own:, most: or least: and an integer from 1 to 100";
 
     /// The score of so many tenths; `None` outside 30–100.
     pub fn from_tenths(tenths: u16) -> Option<Self> {
@@ -296,6 +349,30 @@ mod tests {
     }
 
     #[test]
+    fn qualities_follow_the_source_by_a_rule() {
+        let (large, small) = (Size::new(640, 427), Size::new(64, 43));
+        for (asked, own, expected) in [
+            ("own:80", Some(80), 64),
+            ("own:100", Some(93), 93),
+            ("own:1", Some(3), 1),
+            ("own:80", None, 60),
+            ("most:80", Some(93), 80),
+            ("most:80", Some(60), 60),
+            ("most:90", None, 90),
+            ("least:80", Some(93), 93),
+            ("least:80", Some(60), 80),
+            ("least:60", None, 75),
+        ] {
+            let quality = Quality::read(&mut Cursor::new("fop", Some(asked)), "q").unwrap();
+            assert_eq!(quality.target(own, large, small), QualityTarget::Fixed(expected), "{asked} of {own:?}");
+            assert_eq!(quality.to_string(), asked);
+        }
+        for text in ["own:", "own:0", "own:101", "most:80!", "less:5", ":5", "own:5:5"] {
+            assert!(Quality::read(&mut Cursor::new("fop", Some(text)), "q").is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn qualities_are_1_to_100() {
         let read = |text| Quality::read(&mut Cursor::new("fop", Some(text)), "q").ok();
         assert_eq!(read("1"), Some(Quality::asked(1)));
@@ -345,7 +422,8 @@ mod tests {
             "ssim:6635",
         ] {
             let expected = "an integer from 1 to 100, with or without a final !, \
-                            or ssim: and a score from 30 to 100 with at most one decimal";
+                            or ssim: and a score from 30 to 100 with at most one decimal, \
+                            or own:, most: or least: and an integer from 1 to 100";
             let message = format!("fop: q is {text:?}; expected {expected}");
             assert_eq!(read(text).unwrap_err().to_string(), message);
             assert!(plain(text).is_err(), "{text}");

@@ -1,27 +1,43 @@
 //! Tencent's rules as plans: `imageMogr2/…`, `imageView2/…`, `watermark/…` in that vendor's grammar and with its defaults
 //! (Tencent spec 7 and 8). The plan's own text is all that jobs and caches see. What has no counterpart is refused by name.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{URL_SAFE_NO_PAD, URL_SAFE_PAD_INDIFFERENT};
+mod marks;
 
-use super::{ParseError, Plan};
+use self::marks::watermark;
+use super::output::{Quality, SourceQuality};
+use super::{Fop, ParseError, Plan};
 
 /// Most stages of a rule.
 const MAX_STAGES: usize = 10;
 
 /// What this server does not do, and why.
-const UNDONE: [(&str, &str); 10] = [
+const UNDONE: [(&str, &str); 5] = [
     ("scrop", "faces are not looked for"),
     ("rcrop", "crops by aspect ratio are not done; use crop"),
-    ("flip", "pictures are not mirrored"),
-    ("rquality", "qualities relative to the original's are not done; use quality"),
-    ("lquality", "lower bounds of qualities are not done; use quality"),
-    ("rq", "qualities relative to the original's are not done; use q"),
-    ("lq", "lower bounds of qualities are not done; use q"),
     ("cgif", "frames are not dropped"),
     ("minsize", "it is not documented"),
     ("watermark/3", "blind watermarks are not done"),
 ];
+
+/// What a query's member begins with that is a rule.
+const RULES: [&str; 4] = ["imageMogr2", "imageView2", "watermark/", "style/"];
+
+/// Members of a query that are rules with nothing behind their names.
+const FACTS: [&str; 3] = ["imageInfo", "exif", "imageAve"];
+
+/// The rule among the members of a query, decoded: a name, with the `=` of a Base64's padding where the query was split at it.
+pub fn rule_of<'a>(mut members: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
+    let is_rule = |name: &str| RULES.iter().any(|rule| name.starts_with(rule)) || FACTS.contains(&name);
+    members.find(|(name, _)| is_rule(name)).map(|(name, value)| match value.is_empty() {
+        true => name.to_owned(),
+        false => format!("{name}={value}"),
+    })
+}
+
+/// The style that a rule is, where it is one.
+pub fn style_of(rule: &str) -> Option<&str> {
+    rule.strip_prefix("style/").map(|name| name.trim_end_matches('/'))
+}
 
 /// Reads a rule.
 ///
@@ -32,11 +48,47 @@ pub fn parse(rule: &str) -> Result<Plan, ParseError> {
     if stages.len() > MAX_STAGES {
         return Err(ParseError::Length { count: stages.len(), limit: MAX_STAGES });
     }
-    let ours = stages.into_iter().map(stage).collect::<Result<Vec<_>, _>>()?;
-    let plan = Plan::parse(&ours.join("|"))?;
-    match plan.saveas() {
-        Some(_) => Err(undone("saveas", "it is no operator of this dialect")),
-        None => Ok(plan),
+    let ours = stages.into_iter().enumerate().map(|(index, text)| stage(text, index == 0));
+    let ours = ours.collect::<Result<Vec<_>, _>>()?;
+    let mut plan = Plan::parse(&ours.join("|"))?;
+    if plan.saveas().is_some() {
+        return Err(undone("saveas", "it is no operator of this dialect"));
+    }
+    keep_quality(&mut plan)?;
+    Ok(plan)
+}
+
+/// The quality of rules that name none: the original's.
+const KEPT: Quality = Quality::Source(SourceQuality::Percent(100));
+
+fn keep_quality(plan: &mut Plan) -> Result<(), ParseError> {
+    let is_named = |fop: &Fop| match fop {
+        Fop::ImageMogr2(mogr) => mogr.output.quality.is_some(),
+        Fop::ImageView2(view) => view.output.quality.is_some(),
+        _ => false,
+    };
+    if plan.fops.iter().any(|fop| is_named(fop) || fop.is_metadata()) {
+        return Ok(());
+    }
+    match plan.fops.last_mut() {
+        Some(Fop::ImageMogr2(mogr)) => mogr.output.quality = Some(KEPT),
+        Some(Fop::ImageView2(view)) => view.output.quality = Some(KEPT),
+        _ => plan.fops.extend(Plan::parse(&format!("imageMogr2/quality/{KEPT}"))?.fops),
+    }
+    Ok(())
+}
+
+/// A quality in our words: absolute ones are never above the original's, unless `!` says so.
+fn quality(fop: &'static str, name: &str, value: &str) -> Result<String, ParseError> {
+    let refused = || invalid(fop, name, value);
+    let (number, is_exact) = value.strip_suffix('!').map_or((value, false), |number| (number, true));
+    let number = number.parse::<u8>().ok().filter(|number| *number <= 100).ok_or_else(refused)?.max(1);
+    match (name, is_exact) {
+        ("quality" | "q", true) => Ok(format!("{number}!")),
+        ("quality" | "q", false) => Ok(SourceQuality::AtMost(number).to_string()),
+        ("rquality" | "rq", false) => Ok(SourceQuality::Percent(number).to_string()),
+        ("lquality" | "lq", false) => Ok(SourceQuality::AtLeast(number).to_string()),
+        _ => Err(refused()),
     }
 }
 
@@ -51,13 +103,15 @@ fn check_done(name: &str) -> Result<(), ParseError> {
     }
 }
 
-fn stage(text: &str) -> Result<String, ParseError> {
+fn stage(text: &str, is_first: bool) -> Result<String, ParseError> {
     let (name, rest) = text.split_once('/').unwrap_or((text, ""));
     let arguments: Vec<&str> = rest.split('/').filter(|argument| !argument.is_empty()).collect();
     match name {
         "imageMogr2" => Mogr::read(&arguments),
         "imageView2" => view(&arguments),
         "watermark" => watermark(&arguments),
+        // Every value a text, as this vendor writes them.
+        "imageInfo" if is_first && rest.is_empty() => Ok("facts/flat/1".to_owned()),
         "imageInfo" | "exif" | "imageAve" | "" => Ok(text.to_owned()),
         other => Err(undone(other, "it is no operator of this dialect")),
     }
@@ -120,6 +174,11 @@ impl Mogr {
             "sharpen" => {
                 integer(10..=300)?;
                 self.operations.push_str("/sharpen/1");
+            }
+            "flip" if matches!(value, "horizontal" | "vertical") => self.stage(format!("flip/{value}")),
+            "flip" => return Err(refused()),
+            "quality" | "rquality" | "lquality" => {
+                self.settings.push_str(&format!("/quality/{}", quality("imageMogr2", name, value)?));
             }
             "iradius" => {
                 let radius = integer(1..=4999)?;
@@ -195,61 +254,26 @@ fn gravity_of(text: &str) -> &str {
 }
 
 fn view(arguments: &[&str]) -> Result<String, ParseError> {
-    arguments.iter().try_for_each(|name| check_done(name))?;
-    match arguments.first() {
-        // Without a mode nothing but the file changes.
-        Some(first) if first.parse::<u32>().is_err() => {
-            let names = arguments.iter().map(|name| if *name == "q" { "quality" } else { name });
-            Ok(format!("imageMogr2/{}", names.collect::<Vec<_>>().join("/")))
+    let mut left = arguments.iter().copied();
+    // Without a mode nothing but the file changes.
+    let mode = left.next().filter(|mode| mode.parse::<u32>().is_ok());
+    let (mut written, named) = match mode {
+        Some("0") => return Err(invalid("imageView2", "mode", "0")),
+        Some(mode) => (format!("imageView2/{mode}"), "q"),
+        None => {
+            left = arguments.iter().copied();
+            ("imageMogr2".to_owned(), "quality")
         }
-        Some(&"0") => Err(invalid("imageView2", "mode", "0")),
-        _ => Ok(format!("imageView2/{}", arguments.join("/"))),
-    }
-}
-
-fn watermark(arguments: &[&str]) -> Result<String, ParseError> {
-    let mode = *arguments.first().ok_or_else(|| missing("watermark", "mode"))?;
-    check_done(&format!("watermark/{mode}"))?;
-    let mut written = format!("watermark/{mode}");
-    let mut defaults = vec![("dissolve", "90"), ("dx", "0"), ("dy", "0")];
-    if mode == "2" {
-        // 13 points, in twips, and #3D3D3D.
-        defaults.extend([("fontsize", "260"), ("fill", "IzNEM0QzRA")]);
-    }
-    let mut left = arguments[1..].iter().copied();
+    };
     while let Some(name) = left.next() {
-        let value = left.next().ok_or_else(|| missing("watermark", name))?;
-        defaults.retain(|(default, _)| *default != name);
+        check_done(name)?;
+        let value = left.next().ok_or_else(|| missing("imageView2", name))?;
         match name {
-            "image" => written.push_str(&format!("/image/{}", image(value)?)),
-            "image_key" => written.push_str(&format!("/image/{value}")),
-            "fontsize" => {
-                let points = value.parse::<u32>().ok().filter(|points| (1..=1000).contains(points));
-                let points = points.ok_or_else(|| invalid("watermark", name, value))?;
-                written.push_str(&format!("/fontsize/{}", 20 * points));
-            }
-            "gravity" => written.push_str(&format!("/gravity/{}", gravity_of(value))),
-            "batch" if value == "1" => written.push_str("/tile/1"),
-            "batch" if value == "0" => {}
+            "q" | "rq" | "lq" => written.push_str(&format!("/{named}/{}", quality("imageView2", name, value)?)),
             _ => written.push_str(&format!("/{name}/{value}")),
         }
     }
-    defaults.iter().for_each(|(name, value)| written.push_str(&format!("/{name}/{value}")));
     Ok(written)
-}
-
-/// A mark's picture: the vendor's takes a URL of an object of the same bucket, which is a key here.
-fn image(value: &str) -> Result<String, ParseError> {
-    let refused = || invalid("watermark", "image", value);
-    let text = URL_SAFE_PAD_INDIFFERENT.decode(value).ok().and_then(|text| String::from_utf8(text).ok());
-    let text = text.ok_or_else(refused)?;
-    let url = url::Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(refused)?;
-    let is_object = url.host_str().is_some_and(|host| host.contains(".cos."));
-    if !is_object {
-        return Err(refused());
-    }
-    let key = percent_encoding::percent_decode_str(url.path().trim_start_matches('/')).decode_utf8();
-    Ok(URL_SAFE_NO_PAD.encode(key.map_err(|_| refused())?.as_bytes()))
 }
 
 #[cfg(test)]
@@ -259,34 +283,68 @@ mod tests {
     #[test]
     fn rules_are_plans() {
         for (rule, ours) in [
-            ("imageMogr2/thumbnail/!50p", "imageMogr2/thumbnail/!50p"),
-            ("imageMogr2/crop/300x200/gravity/center", "imageMogr2/gravity/Center/crop/300x200"),
-            ("imageMogr2/gravity/southeast/crop/300x200", "imageMogr2/gravity/SouthEast/crop/300x200"),
-            ("imageMogr2/cut/30x20x5x6", "imageMogr2/crop/!30x20a5a6"),
-            ("imageMogr2/iradius/50", "imageMogr2/gravity/Center/crop/100x100|roundPic/radius/50"),
-            ("imageMogr2/rradius/5/format/png", "roundPic/radius/5|imageMogr2/format/png"),
-            ("imageMogr2/bright/20/rotate/90", "adjust/brightness/20|imageMogr2/rotate/90"),
-            ("imageMogr2/grayscale/1/strip", "adjust/grayscale/1|imageMogr2/strip"),
-            ("imageMogr2/thumbnail/30x20/pad/1", "imageMogr2/thumbnail/30x20/extent/30x20/background/I0ZGRkZGRg"),
-            ("imageView2/format/png", "imageMogr2/format/png"),
-            ("imageView2/1/w/20/h/10/q/80", "imageView2/1/w/20/h/10/q/80"),
+            ("imageMogr2/thumbnail/!50p", "imageMogr2/thumbnail/!50p/"),
+            ("imageMogr2/crop/300x200/gravity/center", "imageMogr2/gravity/Center/crop/300x200/"),
+            ("imageMogr2/gravity/southeast/crop/300x200", "imageMogr2/gravity/SouthEast/crop/300x200/"),
+            ("imageMogr2/cut/30x20x5x6", "imageMogr2/crop/!30x20a5a6/"),
+            ("imageMogr2/iradius/50", "imageMogr2/gravity/Center/crop/100x100|roundPic/radius/50|imageMogr2/"),
+            ("imageMogr2/rradius/5/format/png", "roundPic/radius/5|imageMogr2/format/png/"),
+            ("imageMogr2/bright/20/rotate/90", "adjust/brightness/20|imageMogr2/rotate/90/"),
+            ("imageMogr2/grayscale/1/strip", "adjust/grayscale/1|imageMogr2/strip/"),
+            ("imageMogr2/thumbnail/30x20/pad/1", "imageMogr2/thumbnail/30x20/extent/30x20/background/I0ZGRkZGRg/"),
+            ("imageView2/format/png", "imageMogr2/format/png/"),
+            ("imageMogr2/flip/vertical", "flip/vertical|imageMogr2/"),
+            ("imageMogr2/rotate/90/flip/horizontal/strip", "imageMogr2/rotate/90|flip/horizontal|imageMogr2/strip/"),
             (
                 "imageMogr2/rotate/90|watermark/2/text/aGVsbG8/fontsize/30",
-                "imageMogr2/rotate/90|watermark/2/text/aGVsbG8/fontsize/600/dissolve/90/dx/0/dy/0/fill/IzNEM0QzRA",
+                "imageMogr2/rotate/90|watermark/2/text/aGVsbG8/fontsize/600/dissolve/90/dx/0/dy/0/fill/IzNEM0QzRA|imageMogr2/",
             ),
         ] {
-            assert_eq!(parse(rule), Plan::parse(ours), "{rule}");
+            assert_eq!(parse(rule), Plan::parse(&format!("{ours}quality/own:100")), "{rule}");
             let plan = parse(rule).unwrap_or_else(|error| panic!("{rule}: {error}"));
             assert_eq!(Plan::parse(&plan.to_string()), Ok(plan), "{rule}");
         }
     }
 
     #[test]
+    fn qualities_are_relative_to_the_original() {
+        for (rule, ours) in [
+            ("imageView2/1/w/20/h/10/q/80", "imageView2/1/w/20/h/10/q/most:80"),
+            ("imageView2/1/w/20/h/10/q/80!", "imageView2/1/w/20/h/10/q/80!"),
+            ("imageView2/2/w/20", "imageView2/2/w/20/q/own:100"),
+            ("imageView2/1/w/20/rq/80", "imageView2/1/w/20/q/own:80"),
+            ("imageView2/lq/80/format/jpg", "imageMogr2/quality/least:80/format/jpg"),
+            ("imageMogr2/quality/0", "imageMogr2/quality/most:1"),
+            ("imageMogr2/rquality/80", "imageMogr2/quality/own:80"),
+            ("imageMogr2/lquality/80|imageView2/2/w/3", "imageMogr2/quality/least:80|imageView2/2/w/3"),
+            ("imageInfo", "facts/flat/1"),
+            ("imageMogr2/strip|imageInfo", "imageMogr2/strip|imageInfo"),
+            ("exif", "exif"),
+            ("imageAve", "imageAve"),
+        ] {
+            assert_eq!(parse(rule), Plan::parse(ours), "{rule}");
+        }
+    }
+
+    #[test]
+    fn the_rule_stands_among_other_members() {
+        let of = |members: &[(&'static str, &'static str)]| rule_of(members.iter().copied());
+        let mogr = "imageMogr2/thumbnail/!50p|watermark/2/text/YQ";
+        assert_eq!(of(&[("versionId", "3"), (mogr, "")]).as_deref(), Some(mogr));
+        assert_eq!(of(&[("watermark/2/text/YQ", "=")]).as_deref(), Some("watermark/2/text/YQ=="));
+        assert_eq!(of(&[("exif", "")]).as_deref(), Some("exif"));
+        assert_eq!(of(&[("style", ""), ("response-content-type", "a/b"), ("imageInfos", "")]), None);
+        assert_eq!((style_of("style/a/"), style_of("imageMogr2/style/a")), (Some("a"), None));
+    }
+
+    #[test]
     fn what_cannot_be_done_is_refused_by_name() {
         for (rule, named) in [
             ("imageMogr2/scrop/3x3", "scrop"),
-            ("imageMogr2/rquality/3", "rquality"),
-            ("imageView2/1/w/2/lq/3", "lq"),
+            ("imageMogr2/rquality/103", "rquality"),
+            ("imageView2/1/w/2/lq/3!", "lq"),
+            ("imageMogr2/flip/up", "flip"),
+            ("imageMogr2/cgif/3", "cgif"),
             ("watermark/3/type/3/text/YQ", "watermark/3"),
             ("imageMogr2/format/heif", "heif"),
             ("imageMogr2/format/tpg", "tpg"),

@@ -79,19 +79,22 @@ pub enum ScaleEdge {
     Width,
     /// 3: heights.
     Height,
+    /// 4, this server's own: square roots of areas, with the square root of the ratio.
+    Area,
 }
 
 impl ScaleEdge {
     /// All edges in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Short, Self::Long, Self::Width, Self::Height];
+    pub const ALL: [Self; 5] = [Self::Short, Self::Long, Self::Width, Self::Height, Self::Area];
 
-    /// The edge's length in a picture of size `size`.
-    pub fn of(self, size: Size) -> u32 {
+    /// The edge's length in a picture of size `size`; for areas that of a square.
+    pub fn of(self, size: Size) -> f64 {
         match self {
-            Self::Short => size.short(),
-            Self::Long => size.long(),
-            Self::Width => size.width,
-            Self::Height => size.height,
+            Self::Short => size.short().into(),
+            Self::Long => size.long().into(),
+            Self::Width => size.width.into(),
+            Self::Height => size.height.into(),
+            Self::Area => (size.area() as f64).sqrt(),
         }
     }
 }
@@ -101,8 +104,11 @@ impl MarkScale {
     pub fn size(self, mark: Size, source: Size) -> Size {
         // Ratios are written with few decimals: to a millionth, 0.7 is 0.7 again and halves round up.
         let ratio = (f64::from(self.ratio) * 1e6).round();
-        let edges = f64::from(self.edge.of(source)) / f64::from(self.edge.of(mark).max(1));
-        mark.scaled(ratio * edges / 1e6)
+        let edges = self.edge.of(source) / self.edge.of(mark).max(1.0);
+        match self.edge {
+            ScaleEdge::Area => mark.scaled((ratio / 1e6).sqrt() * edges),
+            _ => mark.scaled(ratio * edges / 1e6),
+        }
     }
 }
 
@@ -266,7 +272,7 @@ mod tests {
             ("1/image/URL/dx/1.5", "dx is \"1.5\"; expected an integer from -99999 to 99999"),
             ("1/image/URL/dy/100000", "dy is \"100000\""),
             ("1/image/URL/ws/1.1", "ws is \"1.1\"; expected a number from 0 to 1"),
-            ("1/image/URL/wst/4", "wst is \"4\"; expected an integer from 0 to 3"),
+            ("1/image/URL/wst/5", "wst is \"5\"; expected an integer from 0 to 4"),
             ("1/image/URL/tile/2", "tile is \"2\"; expected an integer from 0 to 1"),
             ("1/image/URL/uws/2", "uws is \"2\"; expected a number from 0 to 1"),
             ("1/image/URL/uhs/-1", "uhs is \"-1\"; expected a number from 0 to 1"),
@@ -349,6 +355,8 @@ mod tests {
             ((640, 427), 1, 0.2, (128, 86)),
             ((640, 427), 2, 0.2, (128, 86)),
             ((640, 427), 3, 0.2, (127, 85)),
+            // A quarter of the area; the mark keeps its proportions.
+            ((182, 122), 4, 0.25, (91, 61)),
             ((1, 1), 0, 0.01, (1, 1)),
         ] {
             let scale = MarkScale { ratio, edge: ScaleEdge::ALL[wst] };

@@ -198,7 +198,7 @@ impl ImageDraft {
             "image" => self.image = Some(ImageRef::read(cursor)?),
             "dissolve" => self.dissolve = cursor.integer(name, 1..=100)?,
             "ws" => self.scale.ratio = cursor.decimal(name, 0.0..=1.0)?,
-            "wst" => self.scale.edge = ScaleEdge::ALL[cursor.integer(name, 0..=3_usize)?],
+            "wst" => self.scale.edge = ScaleEdge::ALL[cursor.integer(name, 0..=4_usize)?],
             "tile" => self.tile = cursor.flag(name)?,
             "uws" => self.gaps.horizontal = cursor.decimal(name, 0.0..=1.0)?,
             "uhs" => self.gaps.vertical = cursor.decimal(name, 0.0..=1.0)?,

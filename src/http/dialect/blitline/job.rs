@@ -202,7 +202,8 @@ fn told(job: Fields<'_>) -> Result<OutputSpec, Refusal> {
             Some(known.ok_or_else(|| Refusal::invalid(format!("hash is {name:?}; expected md5, crc32 or sha256")))?)
         }
     };
-    let facts = Facts { exif: job.flag("get_exif") || job.flag("extended_metadata"), digest }.to_string();
+    let facts =
+        Facts { exif: job.flag("get_exif") || job.flag("extended_metadata"), digest, ..Facts::default() }.to_string();
     Ok(OutputSpec { command: facts.clone(), pipeline: facts, destination: Destination::Derived, name: None })
 }
 
