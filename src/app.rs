@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
@@ -188,6 +188,7 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
         max_age: bucket.max_age.unwrap_or(config.cache.max_age),
         auto_format: bucket.auto_format,
         client_hints: bucket.client_hints,
+        dialect: bucket.dialect,
     };
     Ok(Delivery {
         transformer: transformer(config)?.with_tier(tier(config)?),
@@ -196,6 +197,7 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
         rules: config.buckets.iter().map(|(name, bucket)| (name.clone(), rules(bucket))).collect::<HashMap<_, _>>(),
         interim_max_age: config.cache.interim_max_age,
         recent: Recent::default(),
+        records: OnceLock::new(),
     })
 }
 
@@ -255,6 +257,8 @@ pub async fn start_on(sockets: Sockets, config: &Config, styles: PathBuf) -> any
     if !config.keys.is_empty() {
         let queue = open_queue(config).await?;
         tasks.extend(job_tasks(config, &queue, &state.transformer, &stop));
+        // Nothing has been asked of it yet.
+        let _ = state.records.set(queue.clone());
         let keys = Arc::new(config.key_ring());
         let purges = open_purges(config, &queue, &state.transformer).await?;
         tasks.push(tokio::spawn(purges.clone().run(stop.clone())));

@@ -9,9 +9,10 @@ use object_store::azure::AzureConfigKey;
 use object_store::gcp::GoogleConfigKey;
 use url::Host;
 
+use crate::settings::document::Node;
 use crate::settings::mistake::Place;
 use crate::settings::section::{Placed, Section};
-use crate::settings::value::Span;
+use crate::settings::value::{Refusal, Setting, Span};
 use crate::settings::{Secret, StoreUrl};
 
 /// One bucket.
@@ -36,10 +37,32 @@ pub struct BucketConfig {
     pub auto_format: bool,
     /// Whether sizes and qualities follow what clients tell of themselves.
     pub client_hints: bool,
+    /// Whose grammar its URLs are in.
+    pub dialect: Dialect,
     /// How long clients may keep an answer; `None` is as long as `[cache]` says.
     pub max_age: Option<Duration>,
     /// How long what the bucket says of an object is believed; `None` is as long as `[cache]` says.
     pub fresh: Option<Duration>,
+}
+
+/// Whose grammar the URLs of a bucket are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// Qiniu's, with what is this server's own.
+    #[default]
+    Qiniu,
+    /// Tencent's, as on its hosts for objects.
+    Tencent,
+}
+
+impl Setting for Dialect {
+    fn read(node: &Node) -> Result<Self, Refusal> {
+        match String::read(node)?.as_str() {
+            "qiniu" => Ok(Self::Qiniu),
+            "tencent" => Ok(Self::Tencent),
+            _ => Err(Refusal::new("is no dialect of URLs", "write qiniu or tencent")),
+        }
+    }
 }
 
 impl BucketConfig {
@@ -86,6 +109,7 @@ fn read(name: &str, mut section: Section<'_>, claims: &mut Claims) -> BucketConf
     let prefer_style_as_key = section.or("prefer_style_as_key", false);
     let auto_format = section.or("auto_format", false);
     let client_hints = section.or("client_hints", false);
+    let dialect = section.or("dialect", Dialect::Qiniu);
     let max_age = section.get("max_age");
     let fresh = section.get("fresh").map(|Span(span)| span);
     if let Some(url) = &url {
@@ -103,6 +127,7 @@ fn read(name: &str, mut section: Section<'_>, claims: &mut Claims) -> BucketConf
         prefer_style_as_key,
         auto_format,
         client_hints,
+        dialect,
         max_age,
         fresh,
     }

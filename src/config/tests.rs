@@ -402,6 +402,16 @@ fn every_mistake_is_reported_in_order() {
 }
 
 #[test]
+fn buckets_speak_a_dialect() {
+    let config = good("[buckets.a]\nurl = \"memory:\"\ndialect = \"tencent\"\n[buckets.b]\nurl = \"memory:\"\n", &[]);
+    let spoken = ["a", "b"].map(|name| config.buckets[name].dialect);
+    assert_eq!(spoken, [bucket::Dialect::Tencent, bucket::Dialect::Qiniu]);
+    let (_, mistakes) = load("[buckets.a]\nurl = \"memory:\"\ndialect = \"cos\"\n", &[]);
+    assert_eq!(mistakes.len(), 1);
+    assert!(mistakes[0].contains("dialect") && mistakes[0].contains("write qiniu or tencent"), "{mistakes:?}");
+}
+
+#[test]
 fn variables_override_the_file() {
     let env = [
         ("MOGR_LISTEN", "0.0.0.0:80"),

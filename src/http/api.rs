@@ -43,7 +43,11 @@ async fn explained(delivery: &Delivery, request: Option<Request<()>>) -> Result<
     let Some(request) = request else {
         let message =
             "no such path; expected /healthz, /readyz, /metrics, /styles or a delivery URL ending in |explain";
-        return Err(Failure { status: StatusCode::NOT_FOUND, message: message.to_owned() });
+        return Err(Failure {
+            status: StatusCode::NOT_FOUND,
+            message: message.to_owned(),
+            kind: Some(ErrorKind::NotFound),
+        });
     };
     let target = delivery.target(&request).await?;
     let Some(plan) = &target.plan else {

@@ -15,6 +15,7 @@ use super::server::Respond;
 use super::target::{Delivery, Target, lane, path_and_query};
 use super::{hints, negotiation, raw, saveas};
 use crate::cache::Origin;
+use crate::config::bucket::Dialect;
 use crate::plan::Plan;
 use crate::transform::two_speeds::Response as Made;
 use crate::transform::upgrade::Choice;
@@ -36,14 +37,16 @@ impl Delivery {
     /// Answers one request. Never fails: failures are answers too.
     pub async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
         let mut response = match *request.method() {
+            Method::GET | Method::HEAD if self.dialect(request) == Dialect::Tencent => {
+                Box::pin(self.answer_as_tencent(request)).await
+            }
             Method::GET | Method::HEAD => match self.get(request).await {
                 Ok(response) => response,
                 Err(failure) => failure.into_response(),
             },
             Method::OPTIONS => preflight(request.headers()),
-            _ => {
-                Failure { status: StatusCode::METHOD_NOT_ALLOWED, message: "method not allowed".into() }.into_response()
-            }
+            _ => Failure { status: StatusCode::METHOD_NOT_ALLOWED, message: "method not allowed".into(), kind: None }
+                .into_response(),
         };
         decorate(response.headers_mut());
         response

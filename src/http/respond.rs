@@ -38,12 +38,14 @@ pub struct Failure {
     pub status: StatusCode,
     /// The public text.
     pub message: String,
+    /// Whose fault it is; `None` where HTTP alone is broken.
+    pub kind: Option<ErrorKind>,
 }
 
 impl Failure {
     /// A failure of this kind.
     pub fn new(kind: ErrorKind, message: &dyn std::fmt::Display) -> Self {
-        Self { status: status_of(kind), message: message.to_string() }
+        Self { status: status_of(kind), message: message.to_string(), kind: Some(kind) }
     }
 
     /// The JSON answer, never cached.
@@ -167,6 +169,7 @@ pub fn unsatisfiable(length: u64) -> Response<Body> {
     let failure = Failure {
         status: StatusCode::RANGE_NOT_SATISFIABLE,
         message: format!("the range lies outside the {length} bytes of the object"),
+        kind: None,
     };
     let mut response = failure.into_response();
     set(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{length}"));

@@ -24,7 +24,7 @@ pub(super) async fn answer<B>(
 ) -> Result<Response<Body>, Failure> {
     if request.method() != Method::GET {
         let message = "saveas stores an object; it is asked for with GET".to_owned();
-        return Err(Failure { status: StatusCode::METHOD_NOT_ALLOWED, message });
+        return Err(Failure { status: StatusCode::METHOD_NOT_ALLOWED, message, kind: None });
     }
     authorize(delivery, request, destination)?;
     let key = destination_key(destination)?;

@@ -1,16 +1,19 @@
 //! From a request line to what it asks for: the bucket, the key, the plan.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Request, Uri, header};
 use percent_encoding::percent_decode_str;
 
+use super::dialect::tencent::delivery as tencent;
 use super::recent::Recent;
 use super::respond::{self, Failure, set};
 use crate::auth::{KeyRing, download, signed_url};
+use crate::config::bucket::Dialect;
 use crate::error::ErrorKind;
+use crate::jobs::queue::Queue;
 use crate::plan::Plan;
 use crate::plan::query::Query;
 use crate::plan::style::{StyleFile, StyleSheet};
@@ -35,6 +38,8 @@ pub struct BucketRules {
     pub auto_format: bool,
     /// Sizes and qualities follow what clients tell of themselves.
     pub client_hints: bool,
+    /// Whose grammar its URLs are in.
+    pub dialect: Dialect,
 }
 
 /// Everything that delivery needs, shared by all connections.
@@ -52,6 +57,8 @@ pub struct Delivery {
     pub interim_max_age: Duration,
     /// What was answered a moment ago.
     pub recent: Recent,
+    /// Where styles are that requests have made; servers without access keys have none.
+    pub records: OnceLock<Queue>,
 }
 
 /// What a URL asks for.
@@ -76,13 +83,10 @@ impl Delivery {
     pub async fn target<B>(&self, request: &Request<B>) -> Result<Target, Failure> {
         let (bucket, path) = self.bucket_and_path(request)?;
         let rules = self.rules.get(bucket.name()).cloned().unwrap_or_default();
-        let (query, expires) = match rules.signed {
-            true => {
-                let signed = signed_url::verify(bucket.name(), path_and_query(request), unix_now(), &self.keys)?;
-                (signed.query, signed.grant.expires)
-            }
-            false => (request.uri().query().unwrap_or_default(), None),
-        };
+        if rules.dialect == Dialect::Tencent {
+            return self.target_as_tencent(request).await.map_err(Failure::from);
+        }
+        let (query, expires) = self.signed_query(request, bucket.name())?;
         let query = Query::parse(query)?;
         if rules.private {
             self.check_token(request, bucket.name())?;
@@ -121,13 +125,35 @@ impl Delivery {
         Ok(Target { bucket, key, plan, attname: query.attname, expires, read_by })
     }
 
+    /// The query without what signs the URL, where the bucket wants that, and until when it is good.
+    pub(super) fn signed_query<'a, B>(
+        &self,
+        request: &'a Request<B>,
+        bucket: &str,
+    ) -> Result<(&'a str, Option<u64>), Failure> {
+        if !self.rules.get(bucket).is_some_and(|rules| rules.signed) {
+            return Ok((request.uri().query().unwrap_or_default(), None));
+        }
+        let signed = signed_url::verify(bucket, path_and_query(request), unix_now(), &self.keys)?;
+        Ok((signed.query, signed.grant.expires))
+    }
+
+    /// Whose grammar a request is in; of what names no bucket, ours.
+    pub(super) fn dialect<B>(&self, request: &Request<B>) -> Dialect {
+        let bucket = self.bucket_and_path(request).ok();
+        bucket.and_then(|(bucket, _)| self.rules.get(bucket.name())).map(|rules| rules.dialect).unwrap_or_default()
+    }
+
     /// What a URL may mean, whoever asks: the object that a style is applied to, and where such an object would be served
     /// first, the one with the whole path for its key.
     pub fn meanings(&self, uri: Uri) -> Result<Vec<Target>, Failure> {
-        let query = Query::parse(uri.query().unwrap_or_default())?;
         let mut request = Request::new(());
-        *request.uri_mut() = uri;
+        *request.uri_mut() = uri.clone();
         let (bucket, path) = self.bucket_and_path(&request)?;
+        if self.dialect(&request) == Dialect::Tencent {
+            return Ok(vec![tencent::meaning(bucket, path, uri.query().unwrap_or_default())?]);
+        }
+        let query = Query::parse(uri.query().unwrap_or_default())?;
         let styles = self.styles.current();
         let named = styles.resolve(bucket.name(), &path);
         let mut readings = vec![(path.clone(), None)];
@@ -142,7 +168,7 @@ impl Delivery {
     }
 
     /// The bucket by host name, else by the path's first segment, and the rest of the path, decoded once.
-    fn bucket_and_path<B>(&self, request: &Request<B>) -> Result<(Arc<Bucket>, String), Failure> {
+    pub(super) fn bucket_and_path<B>(&self, request: &Request<B>) -> Result<(Arc<Bucket>, String), Failure> {
         let path = decoded_path(request.uri())?;
         let buckets = self.transformer.buckets();
         if let Some(bucket) = host(request).and_then(|host| buckets.for_host(host)) {
@@ -154,7 +180,7 @@ impl Delivery {
 
     /// Refuses pictures out of buckets whose objects the caller could not have asked for. What a style names was chosen
     /// by the operator and is not checked.
-    fn check_pictures(&self, plan: &Plan, bucket: &str) -> Result<(), Failure> {
+    pub(super) fn check_pictures(&self, plan: &Plan, bucket: &str) -> Result<(), Failure> {
         for reference in plan.images() {
             let Some(named) = self.transformer.bucket_named_by(reference) else { continue };
             let private = self.rules.get(named.name()).is_some_and(|rules| rules.private || rules.signed);
@@ -174,7 +200,7 @@ impl Delivery {
         self.styles.current().is_protected(bucket).unwrap_or(configured)
     }
 
-    fn check_token<B>(&self, request: &Request<B>, bucket: &str) -> Result<(), Failure> {
+    pub(super) fn check_token<B>(&self, request: &Request<B>, bucket: &str) -> Result<(), Failure> {
         download::verify(host(request).unwrap_or_default(), path_and_query(request), bucket, unix_now(), &self.keys)?;
         Ok(())
     }

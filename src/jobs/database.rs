@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_tencent.sql"),
     include_str!("../../migrations/0005_assets.sql"),
     include_str!("../../migrations/0006_projects.sql"),
+    include_str!("../../migrations/0007_styles.sql"),
     include_str!("../../migrations/0008_project_fetches.sql"),
 ];
 

@@ -29,6 +29,7 @@ buckets = ["other"]
 
 [buckets.test]
 url = "{(folder / 'test').as_uri()}"
+dialect = "tencent"
 
 [buckets.other]
 url = "memory:"
@@ -182,6 +183,30 @@ def objects(checks, session):
     checks.equal("it is gone", refused(lambda: session.body("input/up.jpg")), (404, "NoSuchKey"))
 
 
+def styles(checks, session):
+    cos = session.cos
+    cos.put_object(Bucket=BUCKET, Key="input/styled.jpg", Body=pictures.jpeg())
+    cos.ci_put_image_style(Bucket=BUCKET, Request={"StyleName": "half", "StyleBody": "imageMogr2/thumbnail/!50p"})
+    _, listed = cos.ci_get_image_style(Bucket=BUCKET, Request={"StyleName": "half"})
+    checks.equal("a style is told", listed["StyleRule"][0] if isinstance(listed["StyleRule"], list) else listed["StyleRule"],
+                 {"StyleName": "half", "StyleBody": "imageMogr2/thumbnail/!50p"})
+    made = {}
+    for rule in ["style/half", "imageMogr2/thumbnail/!50p", "imageMogr2/flip/vertical|imageMogr2/rquality/50"]:
+        local = str(session.folder / "made")
+        cos.ci_get_object(Bucket=BUCKET, Key="input/styled.jpg", DestImagePath=local, Rule=rule)
+        made[rule] = pathlib.Path(local).read_bytes()
+    checks.that("a style is its rule", made["style/half"] == made["imageMogr2/thumbnail/!50p"])
+    turned = pictures.open_bytes(made["imageMogr2/flip/vertical|imageMogr2/rquality/50"])
+    checks.equal("a mirror keeps the size", turned.size, (pictures.WIDTH, pictures.HEIGHT))
+    served = harness.request(session.mogr.delivery, "GET", "/test/input/styled.jpg!half")
+    checks.that("delivery's bytes are the same", served.body == made["style/half"], f"{served!r}")
+    cos.ci_delete_image_style(Bucket=BUCKET, Request={"StyleName": "half"})
+    gone = refused(lambda: cos.get_object(Bucket=BUCKET, Key="input/styled.jpg", Params={"style/half": ""}))
+    checks.that("a style that was deleted is gone", gone is None or gone[0] == 404, gone)
+    unsigned = harness.request(session.mogr.delivery, "GET", "/test/input/styled.jpg?style/half")
+    checks.equal("on delivery too", (unsigned.status, unsigned.headers["X-ErrNo"]), (404, "-105"))
+
+
 def refusals(checks, session):
     before = count(session)
     wrong = client_of(session.mogr, secret="wrong")
@@ -234,6 +259,7 @@ def main(binary):
                 ("jobs", jobs),
                 ("queues", queues),
                 ("objects", objects),
+                ("styles", styles),
                 ("refusals", refusals),
             ]:
                 checks.group(name, group, session)

@@ -75,6 +75,7 @@ mod sources;
 mod styles;
 #[cfg(target_os = "linux")]
 mod systemd;
+mod tencent_get;
 mod tencent_jobs;
 mod tls;
 mod turns;

@@ -29,11 +29,11 @@ async fn server() -> Server {
     Server::configured(CONFIG, "", &[("card.jpg", &card)]).await
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn keyed(secret: &str, text: &str) -> String {
+pub(crate) fn keyed(secret: &str, text: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(text.as_bytes());
     hex(&mac.finalize().into_bytes())
@@ -59,7 +59,7 @@ async fn send(server: &Server, method: Method, target: &str, body: &str) -> Answ
 }
 
 /// The text of the first element of that name.
-fn text(answer: &Answer, name: &str) -> String {
+pub(crate) fn text(answer: &Answer, name: &str) -> String {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let body = answer.text();
     let start = body.find(&open).map(|at| at + open.len());
@@ -93,7 +93,7 @@ async fn what_is_wrong_is_told_and_queues_nothing() {
         (good.replace("Request>", "Other>"), 400, "InvalidContent", "expected &lt;Request&gt;"),
         (good.replace("PicProcess</Tag>", "Other</Tag>"), 400, "InvalidArgument", "Request/Tag"),
         (good.replace("<Object>a.jpg", "<Object>"), 400, "InvalidArgument", "Operation/Output/Object"),
-        (good.replace("imageMogr2/strip", "imageMogr2/flip/vertical"), 400, "InvalidArgument", "flip"),
+        (good.replace("imageMogr2/strip", "imageMogr2/cgif/3"), 400, "InvalidArgument", "cgif"),
         (good.replace("<Bucket>photos", "<Bucket>nothing"), 404, "NoSuchBucket", "nothing-1250000000"),
         (good.replace("</Request>", "<QueueId>p0</QueueId></Request>"), 404, "QueueNotFound", "p0"),
         (good.replace("</Request>", "<CallBack>ftp://a</CallBack></Request>"), 400, "InvalidArgument", "CallBack"),
@@ -124,7 +124,7 @@ async fn jobs_are_their_owners_alone() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let stored = std::fs::read(server.objects().join("out/a.jpg")).unwrap();
-    let same = server.get("/photos/card.jpg?imageMogr2/thumbnail/!50p").await;
+    let same = server.get("/photos/card.jpg?imageMogr2/thumbnail/!50p/quality/own:100").await;
     assert!(stored == same.body, "a job's bytes are delivery's");
     let got = send_as(&server, ("AK", "SK"), COS, (Method::GET, "/card.jpg?imageMogr2/thumbnail/!50p"), "").await;
     assert!(got.body == same.body, "and those of a rule on a COS host");

@@ -5,4 +5,5 @@ pub mod assets;
 pub mod bucket_queues;
 pub mod projects;
 pub mod spaces;
+pub mod styles;
 pub mod templates;

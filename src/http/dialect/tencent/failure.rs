@@ -21,12 +21,25 @@ pub struct Failure {
     pub code: &'static str,
     /// The text.
     pub message: String,
+    /// The number of the vendor's download errors, where it is not the code's own.
+    number: Option<&'static str>,
 }
 
 impl Failure {
     /// A failure.
     pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), number: None }
+    }
+
+    /// With this number among the vendor's download errors.
+    #[must_use]
+    pub fn numbered(self, number: &'static str) -> Self {
+        Self { number: Some(number), ..self }
+    }
+
+    /// 404 for a style that the bucket has not.
+    pub fn no_style(name: &str) -> Self {
+        Self::new(404, "NoSuchStyle", format!("the bucket has no style {name:?}")).numbered("-105")
     }
 
     /// 400 for what cannot be asked.
@@ -50,11 +63,18 @@ impl Failure {
             ErrorKind::Upstream | ErrorKind::UpstreamTimeout | ErrorKind::Deadline => (503, "ServiceUnavailable"),
             ErrorKind::Internal => (500, "InternalError"),
         };
-        Self::new(status, code, message.to_string())
+        let failure = Self::new(status, code, message.to_string());
+        match kind {
+            ErrorKind::Deadline | ErrorKind::UpstreamTimeout => failure.numbered("-901"),
+            _ => failure,
+        }
     }
 
     /// The number of the vendor's download errors (spec 10), where it has one for this.
     fn number(&self) -> Option<&'static str> {
+        if self.number.is_some() {
+            return self.number;
+        }
         Some(match self.code {
             "InvalidArgument" | "InvalidURI" => "-103",
             "InvalidImageFormat" => "-441",
@@ -68,6 +88,11 @@ impl Failure {
 
     /// The answer, about `resource`. Downloads also have a number.
     pub fn into_response(self, resource: &str, request_id: &str, is_download: bool) -> Response {
+        self.spelled(resource, request_id, is_download).into_response()
+    }
+
+    /// The answer with its document as text.
+    pub(super) fn spelled(self, resource: &str, request_id: &str, is_download: bool) -> http::Response<String> {
         let resource = if resource.is_empty() { "/" } else { resource };
         let number = self.number().filter(|_| is_download);
         let message = if self.message.is_empty() { self.code.to_owned() } else { self.message };
@@ -82,7 +107,8 @@ impl Failure {
             ],
         );
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, document.document()).into_response();
+        let mut response = http::Response::new(document.document());
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         if let Some(number) = number {
@@ -105,12 +131,12 @@ failures!(store::Error, transform::Error, ParseError);
 
 impl From<respond::Failure> for Failure {
     fn from(failure: respond::Failure) -> Self {
+        if let Some(kind) = failure.kind {
+            return Self::of(kind, &failure.message);
+        }
         let (status, code) = match failure.status.as_u16() {
-            404 => (404, "NoSuchKey"),
+            405 => (405, "MethodNotAllowed"),
             416 => (416, "InvalidRange"),
-            401 | 403 => (403, "AccessDenied"),
-            400 => (400, "InvalidArgument"),
-            502..=504 | 507 => (503, "ServiceUnavailable"),
             _ => (500, "InternalError"),
         };
         Self::new(status, code, failure.message)

@@ -1,12 +1,14 @@
 //! Tencent CI and the part of COS that its clients need, on the API listener, for requests to the vendor's host names
 //! (Tencent spec 1): whoever points a client's proxy here changes nothing else.
 
+pub mod delivery;
 pub mod failure;
 mod host;
 mod jobs;
 mod objects;
 mod queues;
 pub mod spelling;
+mod styles;
 mod templates;
 pub mod xml;
 
@@ -147,7 +149,10 @@ impl Tencent {
                 self.ci(&call, &parts, &body).await
             }
             Service::Cos => self.object(&call, parts, body).await,
-            Service::Pic => Err(Failure::not_done("styles are changed by mogr style, and not by requests")),
+            Service::Pic => {
+                let body = self.document(&parts, body).await?;
+                self.pic(&call, &parts.method, &body).await
+            }
         }
     }
 

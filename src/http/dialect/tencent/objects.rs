@@ -19,16 +19,15 @@ use super::{Call, Tencent, check_md5, reply};
 use crate::auth::cos;
 use crate::engine::decode;
 use crate::http::target::Target;
-use crate::plan::Plan;
+use crate::plan::{Plan, tencent};
 use crate::store::facts::{Facts, put_time};
 use crate::store::qetag::qetag;
 use crate::store::spool::{self, Spooled};
 
 const MAX_KEY_BYTES: usize = 850;
 const MAX_RULES: usize = 5;
-
-/// What a parameter's name begins with that is a rule.
-const RULES: [&str; 4] = ["imageMogr2", "imageView2", "watermark/", "style/"];
+/// The quality that is told of files that have none.
+const WHOLE_QUALITY: u8 = 100;
 
 /// `Pic-Operations`.
 #[derive(Debug, Deserialize)]
@@ -66,7 +65,7 @@ impl Tencent {
             Method::PUT if !has("uploadId") && !has("acl") && !has("tagging") => self.put(call, &parts, body).await,
             Method::POST if has("image_process") => {
                 let (operations, wanted) =
-                    self.operations(call, &parts)?.ok_or_else(|| bad_operations("it is missing"))?;
+                    self.operations(call, &parts).await?.ok_or_else(|| bad_operations("it is missing"))?;
                 self.process(call, &operations, &wanted).await
             }
             Method::DELETE if !has("uploadId") => match call.bucket.delete(&call.path).await {
@@ -79,7 +78,10 @@ impl Tencent {
 
     /// An object, or what a rule makes of it. The signature is the right to it.
     async fn get(&self, call: &Call, parts: Parts) -> Result<Response, Failure> {
-        let plan = rule_of(call).map(|rule| self.plan(&rule, call)).transpose()?;
+        let plan = match rule_of(call) {
+            Some(rule) => Some(self.plan_or_style(&rule, call).await?),
+            None => None,
+        };
         let expires = None;
         let target =
             Target { bucket: call.bucket.clone(), key: call.path.clone(), plan, attname: None, expires, read_by: None };
@@ -98,7 +100,7 @@ impl Tencent {
             return Err(Failure::new(400, "KeyTooLong", format!("the key has more than {MAX_KEY_BYTES} bytes")));
         }
         // What is wrong with it is told before anything is stored.
-        let operations = self.operations(call, parts)?;
+        let operations = self.operations(call, parts).await?;
         let spooled = self.receive(parts, body).await?;
         let named = parts.headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).filter(|it| !it.is_empty());
         let media_type = named.map_or_else(|| guess(&call.path, &spooled.head), str::to_owned);
@@ -146,7 +148,7 @@ impl Tencent {
     }
 
     /// What `Pic-Operations` asks for, checked.
-    fn operations(&self, call: &Call, parts: &Parts) -> Result<Option<(Operations, Vec<Wanted>)>, Failure> {
+    async fn operations(&self, call: &Call, parts: &Parts) -> Result<Option<(Operations, Vec<Wanted>)>, Failure> {
         let Some(value) = parts.headers.get("pic-operations") else { return Ok(None) };
         let read = serde_json::from_slice::<Operations>(value.as_bytes());
         let operations = read.map_err(|error| bad_operations(&error.to_string()))?;
@@ -154,11 +156,14 @@ impl Tencent {
             let problem = format!("it has {} rules; expected 1 to {MAX_RULES}", operations.rules.len());
             return Err(bad_operations(&problem));
         }
-        let wanted = operations.rules.iter().map(|rule| self.wanted(call, rule)).collect::<Result<_, _>>()?;
+        let mut wanted = Vec::new();
+        for rule in &operations.rules {
+            wanted.push(self.wanted(call, rule).await?);
+        }
         Ok(Some((operations, wanted)))
     }
 
-    fn wanted(&self, call: &Call, rule: &Rule) -> Result<Wanted, Failure> {
+    async fn wanted(&self, call: &Call, rule: &Rule) -> Result<Wanted, Failure> {
         let folder = call.path.rfind('/').map_or("", |end| &call.path[..=end]);
         let key = match rule.fileid.strip_prefix('/') {
             Some(key) => key.to_owned(),
@@ -168,7 +173,7 @@ impl Tencent {
             return Err(bad_operations(&format!("fileid is {:?}; expected the key of an object", rule.fileid)));
         }
         let label = rule.bucket.as_deref().filter(|label| !label.is_empty()).unwrap_or(call.label()).to_owned();
-        let plan = self.plan(&rule.rule, call)?;
+        let plan = self.plan_or_style(&rule.rule, call).await?;
         Ok(Wanted { plan, bucket: self.bucket(&label, &call.owner)?, label, key })
     }
 
@@ -178,7 +183,7 @@ impl Tencent {
             || operations.is_pic_info == "1";
         let mut plans: Vec<Plan> = wanted.iter().map(|wanted| wanted.plan.clone()).collect();
         if is_described {
-            plans.extend([Plan::parse("imageInfo")?, Plan::parse("imageAve")?]);
+            plans.extend([Plan::parse("facts/quality/1")?, Plan::parse("imageAve")?]);
         }
         let transformer = &self.delivery.transformer;
         let mut made = Vec::with_capacity(plans.len());
@@ -212,7 +217,9 @@ impl Tencent {
 
 async fn store(call: &Call, wanted: &Wanted, body: bytes::Bytes, media_type: String) -> Result<Element, Failure> {
     let (hash, bytes) = (qetag(&body), body.len() as u64);
-    let size = decode::probe(&body).map(|header| (header.size.width, header.size.height)).unwrap_or_default();
+    let header = decode::probe(&body).ok();
+    let size = header.as_ref().map(|header| (header.size.width, header.size.height)).unwrap_or_default();
+    let quality = header.and_then(|header| header.jpeg_quality).unwrap_or(WHOLE_QUALITY);
     let facts =
         Facts { hash: hash.clone(), media_type: media_type.clone(), put_time: put_time(call.now), ..Facts::default() };
     let stream = Box::pin(futures::stream::iter([Ok(body)]));
@@ -225,6 +232,7 @@ async fn store(call: &Call, wanted: &Wanted, body: bytes::Bytes, media_type: Str
         leaf("Width", size.0.to_string()),
         leaf("Height", size.1.to_string()),
         leaf("Size", bytes.to_string()),
+        leaf("Quality", quality.to_string()),
         leaf("ETag", format!("\"{hash}\"")),
     ];
     Ok(tree("Object", children))
@@ -234,16 +242,10 @@ fn bad_operations(problem: &str) -> Failure {
     Failure::new(400, "InvalidPicOperations", format!("Pic-Operations: {problem}"))
 }
 
-/// The rule among the parameters: a name, with the `=` of a Base64's padding where the query was split at it.
+/// The rule among the parameters.
 fn rule_of(call: &Call) -> Option<String> {
-    let is_rule = |name: &str| {
-        RULES.iter().any(|rule| name.starts_with(rule)) || matches!(name, "imageInfo" | "exif" | "imageAve")
-    };
-    let mut members = call.query.iter().filter(|(name, _)| !cos::is_credential(name));
-    members.find(|(name, _)| is_rule(name)).map(|(name, value)| match value.is_empty() {
-        true => name.clone(),
-        false => format!("{name}={value}"),
-    })
+    let members = call.query.iter().filter(|(name, _)| !cos::is_credential(name));
+    tencent::rule_of(members.map(|(name, value)| (name.as_str(), value.as_str())))
 }
 
 fn guess(key: &str, head: &[u8]) -> String {

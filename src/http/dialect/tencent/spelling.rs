@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::queues::wrong;
 use super::xml::{Element, leaf, tree};
+use crate::geometry::Orientation;
 use crate::jobs::model::{Job, JobId, Outcome, State, Stored, vendor_time};
 use crate::jobs::notify::Message;
 
@@ -169,12 +170,18 @@ pub(super) fn image_info(info: &Value, average: Option<&Value>) -> Element {
         other => other.to_string(),
     };
     let average = average.and_then(|it| it["RGB"].as_str()).unwrap_or_default();
-    let children = vec![
+    let orientation = Orientation::ALL.iter().position(|it| info["orientation"] == it.name()).unwrap_or_default() + 1;
+    let mut children = vec![
         leaf("Ave", average),
         leaf("Format", text("format").to_ascii_uppercase()),
         leaf("Height", text("height")),
-        leaf("Width", text("width")),
+        leaf("Orientation", orientation.to_string()),
     ];
+    // Told by `facts` alone.
+    if !info["quality"].is_null() {
+        children.push(leaf("Quality", text("quality")));
+    }
+    children.push(leaf("Width", text("width")));
     tree("ImageInfo", children)
 }
 
