@@ -148,12 +148,13 @@ impl Delivery {
     /// first, the one with the whole path for its key.
     pub fn meanings(&self, uri: Uri) -> Result<Vec<Target>, Failure> {
         let mut request = Request::new(());
-        *request.uri_mut() = uri.clone();
+        *request.uri_mut() = uri;
         let (bucket, path) = self.bucket_and_path(&request)?;
+        let query = request.uri().query().unwrap_or_default();
         if self.dialect(&request) == Dialect::Tencent {
-            return Ok(vec![tencent::meaning(bucket, path, uri.query().unwrap_or_default())?]);
+            return Ok(vec![tencent::meaning(bucket, path, query)?]);
         }
-        let query = Query::parse(uri.query().unwrap_or_default())?;
+        let query = Query::parse(query)?;
         let styles = self.styles.current();
         let named = styles.resolve(bucket.name(), &path);
         let mut readings = vec![(path.clone(), None)];
