@@ -42,7 +42,7 @@ pub(crate) const IMAGE: &str = "id name filename state error checksum";
 /// A user with a token.
 pub(crate) struct User<'s> {
     pub(crate) server: &'s Server,
-    token: String,
+    pub(crate) token: String,
 }
 
 pub(crate) async fn server(files: &[(&str, &[u8])]) -> Server {

@@ -8,8 +8,8 @@ use sha1::{Digest, Sha1};
 use crate::cards;
 use crate::server::{Answer, Server};
 
-const CI: &str = "photos-1250000000.ci.ap-chongqing.myqcloud.com";
-const COS: &str = "photos-1250000000.cos.ap-chongqing.myqcloud.com";
+pub(crate) const CI: &str = "photos-1250000000.ci.ap-chongqing.myqcloud.com";
+pub(crate) const COS: &str = "photos-1250000000.cos.ap-chongqing.myqcloud.com";
 const CONFIG: &str = r#"
 [keys.AK]
 secret = "SK"
@@ -24,7 +24,7 @@ url = "{folder}"
 url = "memory:"
 "#;
 
-async fn server() -> Server {
+pub(crate) async fn server() -> Server {
     let card = cards::jpeg(&cards::quadrants(120, 80), 90);
     Server::configured(CONFIG, "", &[("card.jpg", &card)]).await
 }
@@ -39,22 +39,28 @@ pub(crate) fn keyed(secret: &str, text: &str) -> String {
     hex(&mac.finalize().into_bytes())
 }
 
-async fn send_as(server: &Server, who: (&str, &str), host: &str, call: (Method, &str), body: &str) -> Answer {
+/// The header `Authorization` of a call that signs its host.
+pub(crate) fn authorization(who: (&str, &str), host: &str, call: (&Method, &str)) -> String {
     let (method, target) = call;
     let (key, secret) = who;
     let path = target.split('?').next().unwrap();
     let times = format!("{};{}", unix_now() - 60, unix_now() + 600);
     let digest = hex(&Sha1::digest(format!("{}\n{path}\n\nhost={host}\n", method.as_str().to_lowercase())));
     let signature = keyed(&keyed(secret, &times), &format!("sha1\n{times}\n{digest}\n"));
-    let authorization = format!(
+    format!(
         "q-sign-algorithm=sha1&q-ak={key}&q-sign-time={times}&q-key-time={times}&q-header-list=host&q-url-param-list=\
          &q-signature={signature}"
-    );
+    )
+}
+
+async fn send_as(server: &Server, who: (&str, &str), host: &str, call: (Method, &str), body: &str) -> Answer {
+    let (method, target) = call;
+    let authorization = authorization(who, host, (&method, target));
     let headers = [("host", host), ("authorization", authorization.as_str())];
     server.api_send(method, target, &headers, body.to_owned()).await
 }
 
-async fn send(server: &Server, method: Method, target: &str, body: &str) -> Answer {
+pub(crate) async fn send(server: &Server, method: Method, target: &str, body: &str) -> Answer {
     send_as(server, ("AK", "SK"), CI, (method, target), body).await
 }
 
@@ -66,7 +72,7 @@ pub(crate) fn text(answer: &Answer, name: &str) -> String {
     start.map_or_else(String::new, |start| body[start..].split(&close).next().unwrap_or_default().to_owned())
 }
 
-fn job(rule: &str, output: &str) -> String {
+pub(crate) fn job(rule: &str, output: &str) -> String {
     format!(
         "<Request><Tag>PicProcess</Tag><Input><Object>card.jpg</Object></Input><Operation><PicProcess><ProcessRule>{rule}\
          </ProcessRule></PicProcess><Output><Region>ap-chongqing</Region><Bucket>photos-1250000000</Bucket><Object>{output}\
