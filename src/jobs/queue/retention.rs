@@ -37,7 +37,7 @@ impl Queue {
     }
 
     /// Deletes batches without jobs; turns that the queue has passed, which say nothing any more; owners without jobs; and
-    /// queues without jobs that nobody has set or paused.
+    /// queues without jobs that nobody has set or paused, and that are no bucket's.
     async fn delete_leftovers(&self, before: SystemTime) -> Result<(), Error> {
         let mut write = self.write().await?;
         let sql =
@@ -73,6 +73,7 @@ impl Queue {
 const IDLE_QUEUES: &str = "DELETE FROM queues WHERE waiting = 0 AND running = 0 AND paused = 0 AND priority = 0 \
                            AND max_running IS NULL AND max_waiting IS NULL \
                            AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.queue = queues.name) \
+                           AND NOT EXISTS (SELECT 1 FROM bucket_queues WHERE bucket_queues.id = queues.name) \
                            AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.queue = queues.name AND owners.used >= $1) \
                            RETURNING name";
 

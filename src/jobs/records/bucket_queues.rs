@@ -8,7 +8,8 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::templates::Place;
-use crate::jobs::model::{QueueSettings, millis, time};
+use crate::jobs::database::Durability;
+use crate::jobs::model::{millis, time};
 use crate::jobs::queue::{Error, Queue};
 use crate::store::spool::random_name;
 
@@ -86,13 +87,16 @@ pub async fn enable(
         return Ok(found);
     }
     let id = format!("p{}", random_name());
-    let settings = QueueSettings { name: id.clone(), priority: 0, paused: false, max_running: None, max_waiting: None };
-    queue.configure(&settings).await?;
+    // In one transaction: queues without jobs that are no bucket's may be forgotten at any time.
+    let mut tx = queue.database().begin(Durability::Disk).await?;
+    let sql = "INSERT INTO queues (name, priority, paused) VALUES ($1, 0, 0)";
+    sqlx::query(sql).bind(&id).execute(&mut *tx).await?;
     let sql = "INSERT INTO bucket_queues (id, owner, bucket, label, region, name, notify, is_enabled, created, updated) \
                VALUES ($1, $2, $3, $4, $5, 'queue-pic-process-1', '{}', 1, $6, $6) \
-               ON CONFLICT (owner, bucket) DO UPDATE SET is_enabled = 1, updated = excluded.updated RETURNING id";
+               ON CONFLICT (owner, bucket) DO UPDATE SET is_enabled = 1, updated = excluded.updated";
     let query = sqlx::query(sql).bind(&id).bind(place.owner).bind(place.bucket).bind(label).bind(region);
-    queue.database().write_alone(query.bind(millis(now))).await?;
+    query.bind(millis(now)).execute(&mut *tx).await?;
+    tx.commit().await.map_err(Error::Commit)?;
     of(queue, place).await?.ok_or(Error::Database(sqlx::Error::RowNotFound))
 }
 
@@ -134,4 +138,28 @@ fn bucket_queue(row: &AnyRow) -> Result<BucketQueue, Error> {
         created: time(row.try_get("created")?),
         updated: time(row.try_get("updated")?),
     })
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::jobs::queue::Settings;
+
+    #[tokio::test]
+    async fn queues_of_buckets_outlive_their_jobs() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("jobs.db").display());
+        let queue = Queue::open(&url, Settings::default()).await.unwrap();
+        let place = Place { owner: "owner", bucket: "photos" };
+        let now = SystemTime::now();
+        let made = enable(&queue, place, ("photos-1", "region"), now).await.unwrap();
+        queue.delete_finished(now + Duration::from_secs(1)).await.unwrap();
+        assert_eq!(of(&queue, place).await.unwrap(), Some(made.clone()));
+        assert!(disable(&queue, place, now).await.unwrap());
+        queue.delete_finished(now + Duration::from_secs(1)).await.unwrap();
+        let again = enable(&queue, place, ("photos-1", "region"), now).await.unwrap();
+        assert_eq!(again.id, made.id);
+    }
 }
