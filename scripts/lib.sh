@@ -158,6 +158,10 @@ find_chromium() {
   return 1
 }
 
+need_rabbitmq() {
+  [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || apt_get rabbitmq-server
+}
+
 need_chromium() {
   find_chromium && return
   apt_get chromium || apt_get chromium-browser || true

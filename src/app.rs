@@ -31,6 +31,9 @@ use crate::jobs::model::JobId;
 use crate::jobs::notify::Notifier;
 use crate::jobs::purges::Purges;
 use crate::jobs::queue::{self, Queue};
+use crate::jobs::sink::Sink;
+#[cfg(feature = "amqp")]
+use crate::jobs::sink::amqp::Broker;
 use crate::jobs::work::{self, Work};
 use crate::jobs::worker::Worker;
 use crate::media;
@@ -380,6 +383,7 @@ fn job_tasks(
         remote: remote(config),
         keys: Arc::new(config.key_ring()),
         spell: Arc::new(dialect::message),
+        sink: sink(config),
         per_target: config.jobs.notify_per_target.get(),
     };
     [
@@ -387,6 +391,18 @@ fn job_tasks(
         tokio::spawn(notifier.run(stop.clone())),
         tokio::spawn(forget_finished(queue.clone(), config.jobs.keep, stop.clone())),
     ]
+}
+
+/// Message queues that owners may be told by.
+#[cfg(feature = "amqp")]
+fn sink(config: &Config) -> Option<Arc<dyn Sink>> {
+    config.jobs.amqp.clone().map(|url| Arc::new(Broker::new(url)) as Arc<dyn Sink>)
+}
+
+/// Settings refuse a broker that this build could not speak to.
+#[cfg(not(feature = "amqp"))]
+const fn sink(_: &Config) -> Option<Arc<dyn Sink>> {
+    None
 }
 
 async fn forget_finished(queue: Queue, keep: Duration, stop: CancellationToken) {

@@ -131,5 +131,6 @@ fn tencent(shared: &Shared<'_>, (queue, keys): Jobs) -> Tencent {
         spool: Spool::new(config.data_dir.join("spool")),
         upload_bytes: config.limits.upload_bytes,
         patience: config.server.body_timeout,
+        has_broker: config.jobs.amqp.is_some(),
     }
 }

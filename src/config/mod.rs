@@ -3,6 +3,7 @@
 //! The settings and their defaults are listed here; `read` reads them, [`bucket`] those of a bucket, and `check`
 //! compares settings with one another. Styles are not here: see [`crate::plan::style`].
 
+mod broker;
 pub mod bucket;
 mod check;
 mod machine;
@@ -27,6 +28,7 @@ use crate::settings::document::{Entry, Node, Raw};
 use crate::settings::mistake::Place;
 use crate::settings::value::{Refusal, Setting};
 use crate::settings::{Cidr, Mistake, Secret, StoreUrl};
+pub use broker::BrokerUrl;
 pub use bucket::BucketConfig;
 pub(crate) use read::read;
 pub use server::{ClientHeader, LogConfig, LogFormat, ServerConfig, TlsConfig};
@@ -180,6 +182,8 @@ pub struct JobsConfig {
     pub max_waiting_per_owner: Option<NonZeroUsize>,
     /// Most queues that come into being because jobs name them. Default 1000.
     pub max_queues: NonZeroUsize,
+    /// The broker of message queues that owners may be told by. Default: none.
+    pub amqp: Option<BrokerUrl>,
     /// Most notifications in flight to one receiver. Default 4.
     pub notify_per_target: NonZeroUsize,
     /// How long finished jobs can be asked about. Default 10 days.
@@ -388,6 +392,7 @@ impl Default for JobsConfig {
             max_attempts: const { NonZeroUsize::new(5).unwrap() },
             max_waiting: const { NonZeroUsize::new(100_000).unwrap() },
             max_waiting_per_owner: None,
+            amqp: None,
             max_queues: const { NonZeroUsize::new(1000).unwrap() },
             notify_per_target: const { NonZeroUsize::new(4).unwrap() },
             keep: Duration::from_secs(10 * 24 * 3600),

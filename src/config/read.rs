@@ -213,6 +213,7 @@ fn read_jobs(mut section: Section<'_>) -> JobsConfig {
         max_waiting: section.or("max_waiting", default.max_waiting),
         max_waiting_per_owner: section.get("max_waiting_per_owner"),
         max_queues: section.or("max_queues", default.max_queues),
+        amqp: section.get("amqp"),
         notify_per_target: section.or("notify_per_target", default.notify_per_target),
         keep: section.or("keep", default.keep),
     };

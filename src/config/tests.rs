@@ -116,6 +116,7 @@ max_attempts = 6
 max_waiting = "2k"
 max_waiting_per_owner = 300
 max_queues = 50
+amqp = "amqp://me:hunter2@mq/jobs"
 notify_per_target = 1
 keep = "24h"
 
@@ -211,6 +212,13 @@ fn every_key_is_read() {
         max_waiting: count(2000),
         max_waiting_per_owner: Some(count(300)),
         max_queues: count(50),
+        amqp: Some(BrokerUrl {
+            host: "mq".to_owned(),
+            port: 5672,
+            user: "me".to_owned(),
+            password: Secret::new("hunter2"),
+            virtual_host: "jobs".to_owned(),
+        }),
         notify_per_target: count(1),
         keep: Duration::from_secs(24 * 3600),
     };

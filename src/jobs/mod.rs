@@ -11,6 +11,7 @@ pub mod notify;
 pub mod purges;
 pub mod queue;
 pub mod records;
+pub mod sink;
 pub mod task;
 pub mod template;
 pub mod work;

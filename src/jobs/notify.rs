@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::model::{Job, Notification, Notify};
 use super::queue::{Change, Delivery, Queue, changed};
+use super::sink::{Address, Sink};
 use crate::auth::KeyRing;
 use crate::store::Remote;
 
@@ -55,6 +56,8 @@ pub struct Notifier {
     pub keys: Arc<KeyRing>,
     /// What spells them.
     pub spell: Arc<Spell>,
+    /// What has the message queues, where there are some.
+    pub sink: Option<Arc<dyn Sink>>,
     /// Most messages in flight to one receiver.
     pub per_target: usize,
 }
@@ -131,6 +134,10 @@ impl Notifier {
 
     async fn send(&self, notification: &Notification, job: &Job) -> Result<(), String> {
         let message = (self.spell)(job);
+        if let Ok(address) = notification.url.parse::<Address>() {
+            let Some(sink) = &self.sink else { return Err("this server has no message queues any more".to_owned()) };
+            return sink.send(&address, job.id.as_str(), &message).await;
+        }
         let headers = self.headers(&notification.url, job, &message);
         let url = url::Url::parse(&notification.url).map_err(|error| error.to_string())?;
         match self.remote.tell(&url, headers, message.body).await {

@@ -23,10 +23,24 @@ pub struct QueueNotify {
     pub event: String,
     /// The words of the message: `XML` or `JSON`.
     pub format: String,
-    /// How: `Url`.
+    /// How: `Url` or `TDMQ`.
     pub kind: String,
     /// Where to.
     pub url: String,
+    /// Or by which queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_queue: Option<MessageQueue>,
+}
+
+/// A message queue, as its owner named it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageQueue {
+    /// Where the vendor has it; brokers of our own have no regions.
+    pub region: String,
+    /// `Queue` or `Topic`.
+    pub mode: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// A bucket's queue.

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
 
+use super::callbacks;
 use super::failure::Failure;
-use super::queues::{check_kind, no_queue, unbound, wrong};
+use super::queues::{no_queue, unbound, wrong};
 use super::spelling::{self, Wording, details, job_id, job_name};
 use super::templates::no_template;
 use super::xml::{Element, leaf, tree};
@@ -79,7 +80,7 @@ impl Tencent {
             }
         };
         let pipeline = self.plan(&rule, call)?.to_string();
-        let (notify, callback_format) = notify_of(request, queue)?;
+        let (notify, callback_format) = notify_of(request, queue, self.has_broker)?;
         let destination = Destination::Object { bucket: target.name().to_owned(), key: output.2.clone() };
         let made = |pipeline: &str, destination| OutputSpec {
             command: pipeline.to_owned(),
@@ -287,18 +288,24 @@ fn user_data(request: &Element) -> Result<Option<String>, Failure> {
 }
 
 /// Whom to tell, and in which words: the job's own settings, else the queue's.
-fn notify_of(request: &Element, queue: &BucketQueue) -> Result<(Option<Notify>, String), Failure> {
-    check_kind("Request/CallBackType", request.text_at("CallBackType"))?;
+fn notify_of(request: &Element, queue: &BucketQueue, has_broker: bool) -> Result<(Option<Notify>, String), Failure> {
+    let fields = ("Request/CallBackMqConfig", request.find("CallBackMqConfig"));
+    let kind = request.text_at("CallBackType");
+    let message_queue = callbacks::message_queue("Request/CallBackType", kind, fields, has_broker)?;
     let format = request.text_at("CallBackFormat");
     if !matches!(format, None | Some("XML" | "JSON")) {
         return Err(wrong("Request/CallBackFormat", format, "XML or JSON"));
     }
     let of_queue = &queue.notify;
     let is_told = of_queue.is_on && of_queue.event.split(',').any(|event| event == "TaskFinish");
-    let url = match request.text_at("CallBack") {
-        Some("no") => None,
-        Some(url) => Some(callback_url("Request/CallBack", url)?),
-        None => Some(of_queue.url.clone()).filter(|_| is_told),
+    let url = match (request.text_at("CallBack"), message_queue) {
+        (Some("no"), _) => None,
+        (_, Some(own)) => Some(callbacks::address(&own).to_string()),
+        (Some(url), None) => Some(callback_url("Request/CallBack", url)?),
+        (None, None) => {
+            let by_queue = of_queue.message_queue.as_ref().map(|queue| callbacks::address(queue).to_string());
+            Some(by_queue.unwrap_or_else(|| of_queue.url.clone())).filter(|_| is_told)
+        }
     };
     let format = format.unwrap_or(&of_queue.format).to_owned();
     let notify = url.map(|url| Notify { pauses: Some(PAUSES.to_vec()), ..Notify::to(url) });

@@ -1,6 +1,7 @@
 //! Tencent CI and the part of COS that its clients need, on the API listener, for requests to the vendor's host names
 //! (Tencent spec 1): whoever points a client's proxy here changes nothing else.
 
+mod callbacks;
 pub mod delivery;
 pub mod failure;
 mod host;
@@ -58,6 +59,8 @@ pub struct Tencent {
     pub upload_bytes: u64,
     /// How long a sender may be silent.
     pub patience: Duration,
+    /// Whether there are message queues.
+    pub has_broker: bool,
 }
 
 /// A request whose signature is good, and whose bucket the key opens.

@@ -3,11 +3,12 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderValue};
 
+use super::callbacks;
 use super::failure::Failure;
 use super::spelling::time_text;
 use super::xml::{Element, leaf, tree};
 use super::{Call, Tencent, reply};
-use crate::jobs::records::bucket_queues::{self, BucketQueue, QueueNotify};
+use crate::jobs::records::bucket_queues::{self, BucketQueue, MessageQueue, QueueNotify};
 
 const MAX_NAME_BYTES: usize = 128;
 
@@ -46,7 +47,7 @@ impl Tencent {
             Some("Paused") => true,
             other => return Err(wrong("Request/State", other, "Active or Paused")),
         };
-        queue.notify = notify_of(request)?;
+        queue.notify = notify_of(request, self.has_broker)?;
         queue.updated = call.now;
         bucket_queues::update(&self.queue, &queue, call.now).await?;
         let children = vec![leaf("RequestId", &*call.request_id), spelled("Queue", &queue)];
@@ -122,18 +123,7 @@ pub(super) fn unbound() -> Failure {
     Failure::new(403, "MediaBucketUnBinded", "the bucket is not enabled; expected POST /picbucket before")
 }
 
-/// Refuses message queues, which this server has none of, rather than dropping what they should be told.
-pub(super) fn check_kind(path: &str, kind: Option<&str>) -> Result<(), Failure> {
-    match kind {
-        None | Some("Url") => Ok(()),
-        Some("TDMQ") => {
-            Err(Failure::not_done(format!("{path} is TDMQ, and this server has no message queue; expected Url")))
-        }
-        other => Err(wrong(path, other, "Url or TDMQ")),
-    }
-}
-
-fn notify_of(request: &Element) -> Result<QueueNotify, Failure> {
+fn notify_of(request: &Element, has_broker: bool) -> Result<QueueNotify, Failure> {
     let given = request.find("NotifyConfig").ok_or_else(|| Failure::invalid("Request/NotifyConfig is missing"))?;
     let path = |name: &str| format!("Request/NotifyConfig/{name}");
     let text = |name: &str| given.text_at(name).unwrap_or_default().to_owned();
@@ -146,20 +136,24 @@ fn notify_of(request: &Element) -> Result<QueueNotify, Failure> {
     if !matches!(format, None | Some("XML" | "JSON")) {
         return Err(wrong(&path("ResultFormat"), format, "XML or JSON"));
     }
-    check_kind(&path("Type"), given.text_at("Type"))?;
+    let kind = given.text_at("Type");
+    let fields = ("Request/NotifyConfig", Some(given));
+    let message_queue = callbacks::message_queue(&path("Type"), kind, fields, has_broker)?;
     let events = given.text_at("Event");
     if is_on {
         let are_known = events.is_some_and(|it| it.split(',').all(|it| matches!(it, "TaskFinish" | "WorkflowFinish")));
         if !are_known {
             return Err(wrong(&path("Event"), events, "TaskFinish or WorkflowFinish, joined by a comma"));
         }
-        if given.text_at("Type").is_none() {
-            return Err(wrong(&path("Type"), None, "Url"));
+        if kind.is_none() {
+            return Err(wrong(&path("Type"), None, "Url or TDMQ"));
         }
-        super::jobs::callback_url(&path("Url"), given.text_at("Url").unwrap_or_default())?;
+        if message_queue.is_none() {
+            super::jobs::callback_url(&path("Url"), given.text_at("Url").unwrap_or_default())?;
+        }
     }
     let (event, format, kind, url) = (text("Event"), text("ResultFormat"), text("Type"), text("Url"));
-    Ok(QueueNotify { is_on, event, format, kind, url })
+    Ok(QueueNotify { is_on, event, format, kind, url, message_queue })
 }
 
 fn state_of(queue: &BucketQueue) -> &'static str {
@@ -168,13 +162,16 @@ fn state_of(queue: &BucketQueue) -> &'static str {
 
 fn spelled(name: &str, queue: &BucketQueue) -> Element {
     let notify = &queue.notify;
-    let config = vec![
+    let mut config = vec![
         leaf("Url", &*notify.url),
         leaf("Event", &*notify.event),
         leaf("Type", &*notify.kind),
         leaf("State", if notify.is_on { "On" } else { "Off" }),
         leaf("ResultFormat", &*notify.format),
     ];
+    if let Some(MessageQueue { region, mode, name }) = &notify.message_queue {
+        config.extend([leaf("MqMode", &**mode), leaf("MqRegion", &**region), leaf("MqName", &**name)]);
+    }
     let children = vec![
         leaf("QueueId", &*queue.id),
         leaf("Name", &*queue.name),
