@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use moka::Expiry;
 use moka::sync::Cache;
 
 use super::flights::Flights;
@@ -17,14 +18,14 @@ use super::generations::Generations;
 use crate::error::ErrorKind;
 use crate::store::{Bucket, Error, Meta, Watch};
 
-/// Bytes of what is known of objects: some 100,000 of them.
+/// Bytes of what is known of objects: some 30,000 of them.
 const KNOWN_BYTES: u64 = 32 << 20;
 
 /// How long a bucket that failed is left alone where something stands in for its answer.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What an entry weighs besides its texts.
-const ENTRY_BYTES: usize = 256;
+const ENTRY_BYTES: usize = 1024;
 
 /// How long what is known of a bucket's objects is good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,6 +124,32 @@ pub struct Settings {
     pub buckets: HashMap<String, Freshness>,
 }
 
+/// That there is no such object takes no room for longer than it is believed: who asks for many that are not there would fill it.
+struct Missing(Arc<Settings>);
+
+impl Missing {
+    fn life(&self, name: &Name, known: &Knowledge) -> Option<Duration> {
+        let missing = || self.0.buckets.get(&name.bucket).map_or(Duration::ZERO, |freshness| freshness.missing);
+        known.answer.is_err().then(missing)
+    }
+}
+
+impl Expiry<Name, Arc<Knowledge>> for Missing {
+    fn expire_after_create(&self, name: &Name, known: &Arc<Knowledge>, _: Instant) -> Option<Duration> {
+        self.life(name, known)
+    }
+
+    fn expire_after_update(
+        &self,
+        name: &Name,
+        known: &Arc<Knowledge>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.life(name, known)
+    }
+}
+
 /// What is known of sources. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Sources {
@@ -144,14 +171,19 @@ impl Sources {
                 .map_or(0, |meta| meta.version.len() + meta.tags.iter().map(String::len).sum::<usize>());
             weight(name.bucket.len() + name.key.len() + texts)
         };
+        let settings = Arc::new(settings);
         let weigh_body = |name: &Name, kept: &Arc<Kept>| weight(name.key.len() + kept.body.len());
         Self {
-            known: Cache::builder().max_capacity(KNOWN_BYTES).weigher(weigh_known).build(),
+            known: Cache::builder()
+                .max_capacity(KNOWN_BYTES)
+                .weigher(weigh_known)
+                .expire_after(Missing(Arc::clone(&settings)))
+                .build(),
             bodies: Cache::builder().max_capacity(settings.memory_bytes).weigher(weigh_body).build(),
             questions: Flights::default(),
             reads: Flights::default(),
             generations,
-            settings: Arc::new(settings),
+            settings,
         }
     }
 

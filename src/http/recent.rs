@@ -63,10 +63,12 @@ impl Recent {
         let mut headers = headers.clone();
         decorate(&mut headers);
         headers.insert(header::HeaderName::from_static("server-timing"), HeaderValue::from_static(HIT));
+        // A value out of a request holds on to all bytes of its connection that were read with it.
+        let accept = request.headers().get(header::ACCEPT);
         let answered = Answered {
             host: host(request).map(str::to_owned),
             path_and_query: path_and_query(request).to_owned(),
-            accept: request.headers().get(header::ACCEPT).cloned(),
+            accept: accept.and_then(|accept| HeaderValue::from_bytes(accept.as_bytes()).ok()),
             styles,
             known,
             headers,
