@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_projects.sql"),
     include_str!("../../migrations/0007_styles.sql"),
     include_str!("../../migrations/0008_project_fetches.sql"),
+    include_str!("../../migrations/0009_job_sources.sql"),
 ];
 
 /// Names the lock under which nodes that start at once migrate one after another.

@@ -6,7 +6,9 @@ mod queues;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
 
+use crate::error::ErrorKind;
 pub use names::{JobId, clock, vendor_time};
 pub(crate) use names::{millis, time};
 pub use queues::{QUEUE_NAME, QueueSettings, QueueStatus, is_queue_name};
@@ -88,6 +90,19 @@ pub enum Source {
     },
     /// Whatever a URL names.
     Url(String),
+}
+
+impl Source {
+    /// Names it in the database, in 40 hexadecimal digits.
+    pub(super) fn digest(&self) -> String {
+        let [kind, bucket, name] = match self {
+            Self::Object { bucket, key } => ["object", bucket, key],
+            Self::Url(url) => ["url", "", url],
+        };
+        // No bucket's name has a NUL.
+        let digest = Sha1::digest(format!("{kind}\0{bucket}\0{name}"));
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// Where a result goes.
@@ -246,13 +261,16 @@ pub struct Stored {
     /// Its width and height, where it is a picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<(u32, u32)>,
+    /// The quality that its file names, where it is a JPEG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<u8>,
     /// Whether it was there already.
     #[serde(default)]
     pub existed: bool,
 }
 
 /// Why there is no result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// A text that is safe for the owner.
     pub message: String,
@@ -262,6 +280,9 @@ pub struct Failure {
     /// Whether the source could not be had, so that nothing was worked on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_source: bool,
+    /// Whose fault it is, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ErrorKind>,
 }
 
 /// A job as it stands.
@@ -385,6 +406,8 @@ pub struct Filter {
     pub state: Option<State>,
     /// Of this batch.
     pub batch: Option<i64>,
+    /// That work on this.
+    pub source: Option<Source>,
     /// In one of these states, where there are any.
     pub states: Vec<State>,
     /// Accepted then or later.

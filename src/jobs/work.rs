@@ -18,6 +18,7 @@ use super::model::{Claim, Destination, Failure, JobId, Outcome, OutputSpec, Stor
 use super::queue::{Error, Queue};
 use super::task::Task;
 use crate::engine::decode;
+use crate::engine::image::Header;
 use crate::error::ErrorKind;
 use crate::media::{self, Command};
 use crate::plan::{ParseError, Plan};
@@ -127,10 +128,10 @@ impl Product {
         }
     }
 
-    /// Width and height, where it is a picture in memory.
-    fn size(&self) -> Option<(u32, u32)> {
+    /// What is told of it, where it is a picture in memory.
+    fn header(&self) -> Option<Header> {
         let Content::Bytes(body) = &self.content else { return None };
-        decode::probe(body).ok().map(|header| (header.size.width, header.size.height))
+        decode::probe(body).ok()
     }
 }
 
@@ -143,7 +144,7 @@ struct Trouble {
 
 impl Trouble {
     fn new(kind: ErrorKind, message: &dyn std::fmt::Display) -> Self {
-        Self { kind, failure: Failure { message: message.to_string(), stage: None, of_source: false } }
+        Self { kind, failure: Failure { message: message.to_string(), kind: Some(kind), ..Failure::default() } }
     }
 }
 
@@ -277,6 +278,7 @@ impl Work {
                 bytes: stat.bytes,
                 media_type: stat.facts.media_type,
                 size: None,
+                quality: None,
                 existed: true,
             })),
             Err(store::Error::NotFound { .. }) => Ok(None),
@@ -330,6 +332,7 @@ impl Work {
             bytes: source.stat.bytes,
             media_type: source.stat.facts.media_type.clone(),
             size: None,
+            quality: None,
             existed: false,
         }))
     }
@@ -359,10 +362,12 @@ impl Work {
             Err(store::Error::Exists { .. }) => return self.came_first(bucket, &key, &product.hash).await,
             stored => stored?,
         }
+        let header = product.header();
         Ok(Outcome::Stored(Stored {
             bucket: bucket.to_owned(),
             key,
-            size: product.size(),
+            size: header.as_ref().map(|header| (header.size.width, header.size.height)),
+            quality: header.and_then(|header| header.jpeg_quality),
             hash: product.hash,
             bytes: product.bytes,
             media_type: product.media_type,

@@ -86,8 +86,8 @@ impl Known {
         self.state = state;
         self.until = None;
         for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
-            *outcome = missing
-                .map(|message| Outcome::Failed(Failure { message: message.to_owned(), stage: None, of_source: false }));
+            *outcome =
+                missing.map(|message| Outcome::Failed(Failure { message: message.to_owned(), ..Failure::default() }));
         }
     }
 
@@ -268,7 +268,7 @@ impl World {
     async fn record(&mut self, claim: usize, output: usize, is_failed: bool) {
         let Some(claim) = self.a_claim(claim) else { return };
         let outcome = if is_failed {
-            Outcome::Failed(Failure { message: "no".to_owned(), stage: None, of_source: false })
+            Outcome::Failed(Failure { message: "no".to_owned(), ..Failure::default() })
         } else {
             Outcome::Data(format!("by attempt {}", claim.attempt))
         };

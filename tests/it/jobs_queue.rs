@@ -144,7 +144,7 @@ fn stored(key: &str) -> Outcome {
 }
 
 fn failed(message: &str) -> Outcome {
-    Outcome::Failed(Failure { message: message.to_owned(), stage: Some(1), of_source: false })
+    Outcome::Failed(Failure { message: message.to_owned(), stage: Some(1), ..Failure::default() })
 }
 
 async fn submit_one(queue: &Queue, owner: &str, name: &str) -> JobId {

@@ -36,8 +36,8 @@ impl Moves {
         let is_waiting = i64::from(job.state == State::Waiting);
         self.counts.add(&job.queue, &job.owner, -is_waiting, is_waiting - 1, now);
         if let Some(message) = missing {
-            let failed =
-                rows::to_json(&Outcome::Failed(Failure { message: message.to_owned(), stage: None, of_source: false }));
+            let failure = Failure { message: message.to_owned(), ..Failure::default() };
+            let failed = rows::to_json(&Outcome::Failed(failure));
             self.missing.extend((0..job.outcomes.len()).map(|output| (job.id.to_string(), output, failed.clone())));
         }
         self.changes.push(Change::Job(job.id.clone()));

@@ -121,6 +121,7 @@ impl Conditions {
         equal("queue", filter.queue.clone().map(Value::Text));
         equal("state", filter.state.map(|state| Value::Text(state.name().to_owned())));
         equal("batch", filter.batch.map(Value::Number));
+        equal("source", filter.source.as_ref().map(|source| Value::Text(source.digest())));
         if let Some((created, id)) = &filter.before {
             let created = conditions.name(Value::Number(millis(*created)));
             let id = conditions.name(Value::Text(id.to_string()));

@@ -76,7 +76,7 @@ pub(super) fn outcome(value: &str) -> Outcome {
     serde_json::from_str(value).unwrap_or_else(|error| {
         tracing::error!(%error, "how an output ended cannot be read");
         let message = "what was recorded of this output cannot be read".to_owned();
-        Outcome::Failed(Failure { message, stage: None, of_source: false })
+        Outcome::Failed(Failure { message, ..Failure::default() })
     })
 }
 

@@ -181,8 +181,8 @@ fn key(submission: &Submission) -> LaneKey<'_> {
     (&submission.queue, submission.priority, &submission.owner)
 }
 
-/// A job's row: name, API, owner, queue, batch, priority, turn, specification, time.
-type JobRow<'a> = (String, &'static str, &'a str, &'a str, Option<i64>, i32, i64, String, i64);
+/// A job's row: name, API, owner, queue, batch, priority, turn, specification, time, source.
+type JobRow<'a> = (String, &'static str, &'a str, &'a str, Option<i64>, i32, i64, String, i64, String);
 
 /// What is accepted in one transaction.
 #[derive(Default)]
@@ -228,8 +228,8 @@ impl<'a> Acceptance<'a> {
         for spec in &submission.jobs {
             let id = JobId::new(*now);
             turn += 1;
-            let (api, spec) = (submission.api.name(), rows::to_json(spec));
-            self.jobs.push((id.to_string(), api, owner, queue, batch, priority, turn, spec, millis(*now)));
+            let (api, source, spec) = (submission.api.name(), spec.source.digest(), rows::to_json(spec));
+            self.jobs.push((id.to_string(), api, owner, queue, batch, priority, turn, spec, millis(*now), source));
             jobs.push(id);
         }
         self.counts.add(queue, owner, count, 0, *now);
@@ -274,8 +274,8 @@ async fn add_batch(write: &mut Write, owner: &str, now: SystemTime) -> Result<i6
 
 fn insert_jobs(dialect: Dialect, parameter: usize) -> String {
     format!(
-        "INSERT INTO jobs (id, api, owner, queue, batch, priority, turn, state, spec, created) \
-         SELECT {}, {}, {}, {}, {}, {}, {}, 'waiting', {}, {} FROM {}",
+        "INSERT INTO jobs (id, api, owner, queue, batch, priority, turn, state, spec, created, source) \
+         SELECT {}, {}, {}, {}, {}, {}, {}, 'waiting', {}, {}, {} FROM {}",
         text(0),
         text(1),
         text(2),
@@ -285,6 +285,7 @@ fn insert_jobs(dialect: Dialect, parameter: usize) -> String {
         number(6),
         text(7),
         number(8),
+        text(9),
         dialect.rows(parameter)
     )
 }

@@ -77,8 +77,7 @@ async fn jobs_that_kill_their_workers_fail(place: &Place) {
     }
     assert!(queue.claim("worker", at(400)).await.unwrap().is_none());
     let job = queue.get(&id).await.unwrap().unwrap();
-    let died =
-        Outcome::Failed(Failure { message: "the worker died 3 times".to_owned(), stage: None, of_source: false });
+    let died = Outcome::Failed(Failure { message: "the worker died 3 times".to_owned(), ..Failure::default() });
     assert_eq!((job.state, job.outcomes), (State::Failed, vec![Some(stored("a")), Some(died)]));
     assert_eq!(counters(&queue, "default").await, (0, 0));
     assert!(queue.due_notification(&[], at(400)).await.unwrap().is_some());

@@ -61,7 +61,7 @@ async fn jobs_are_tried_again_after_a_delay(place: &Place) {
     assert!(queue.finish(&third, Finish::Retry(Duration::ZERO), at(12)).await.unwrap());
     let job = queue.get(&id).await.unwrap().unwrap();
     assert_eq!(job.state, State::Failed, "it was claimed as often as it may be");
-    let gave_up = Failure { message: "given up after 3 attempts".to_owned(), stage: None, of_source: false };
+    let gave_up = Failure { message: "given up after 3 attempts".to_owned(), ..Failure::default() };
     assert_eq!(job.outcomes, [Some(stored("a")), Some(Outcome::Failed(gave_up))]);
 
     let id = submit_one(&queue, "ak", "default").await;

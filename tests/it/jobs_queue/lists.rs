@@ -31,6 +31,10 @@ async fn jobs_are_listed_page_by_page(place: &Place) {
     assert_eq!(count(Filter { queue: Some("else".to_owned()), ..Filter::default() }).await, 3);
     assert_eq!(count(Filter { state: Some(State::Cancelled), ..Filter::default() }).await, 1);
     assert_eq!(count(Filter { api: Some(Api::Dlcs), ..Filter::default() }).await, 0);
+    let source = Some(submission("ak", "default", 1).jobs[0].source.clone());
+    assert_eq!(count(Filter { source, ..Filter::default() }).await, 12);
+    let source = Some(Source::Object { bucket: "photos".to_owned(), key: "nothing".to_owned() });
+    assert_eq!(count(Filter { source, ..Filter::default() }).await, 0);
     assert_eq!(queue.counts("ak").await.unwrap(), [(State::Cancelled, 1), (State::Waiting, 8)]);
     assert_eq!(queue.counts("nobody").await.unwrap(), []);
 }

@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn every_state_has_its_codes() {
-        let failed = || Some(Outcome::Failed(Failure { message: "no".to_owned(), stage: Some(1), of_source: false }));
+        let failed =
+            || Some(Outcome::Failed(Failure { message: "no".to_owned(), stage: Some(1), ..Failure::default() }));
         let data = || Some(Outcome::Data("{\"width\":1}".to_owned()));
         for (state, outcome, code, item_code) in [
             (State::Waiting, None, 1, 1),
