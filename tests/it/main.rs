@@ -78,6 +78,7 @@ mod styles;
 mod systemd;
 mod tencent_get;
 mod tencent_jobs;
+mod tencent_results;
 mod tencent_samples;
 mod tls;
 mod turns;

@@ -53,7 +53,13 @@ pub(crate) fn authorization(who: (&str, &str), host: &str, call: (&Method, &str)
     )
 }
 
-async fn send_as(server: &Server, who: (&str, &str), host: &str, call: (Method, &str), body: &str) -> Answer {
+pub(crate) async fn send_as(
+    server: &Server,
+    who: (&str, &str),
+    host: &str,
+    call: (Method, &str),
+    body: &str,
+) -> Answer {
     let (method, target) = call;
     let authorization = authorization(who, host, (&method, target));
     let headers = [("host", host), ("authorization", authorization.as_str())];

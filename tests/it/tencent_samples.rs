@@ -162,7 +162,9 @@ async fn lists_are_filtered_and_end() {
     pause(&server, &queue).await;
     let mut ids = Vec::new();
     for output in ["0", "1", "2", "3", "4"] {
-        let submitted = send(&server, Method::POST, "/pic_jobs", &job("imageMogr2/strip", output)).await;
+        let source = if output == "4" { "other.jpg" } else { "card.jpg" };
+        let body = job("imageMogr2/strip", output).replace("card.jpg", source);
+        let submitted = send(&server, Method::POST, "/pic_jobs", &body).await;
         ids.push(text(&submitted, "JobId"));
     }
     send(&server, Method::PUT, &format!("/jobs/{},{}?cancel", ids[1], ids[3]), "").await;
@@ -180,6 +182,9 @@ async fn lists_are_filtered_and_end() {
             ("endCreationTime=2020-01-01T00:00:00%2B0800", ""),
             ("startCreationTime=2999-01-01T00:00:00%2B0800", ""),
             ("workflowId=w1", ""),
+            ("inputObject=card.jpg&size=3", "0123"),
+            ("inputObject=other.jpg&states=Pause", "4"),
+            ("inputObject=card", ""),
         ] {
             let mut keys = walked(&server, &format!("{path}?{query}")).await;
             keys.sort();
@@ -229,6 +234,8 @@ async fn errors_have_their_codes() {
         (Method::GET, "/jobs?tag=PicProcess&queueId=p0", String::new(), (404, "QueueNotFound", "p0")),
         (Method::PUT, "/jobs/c0?cancel", String::new(), (404, "ResourceNotFound", "c0")),
         (Method::POST, "/jobs", with("<TemplateId>t0</TemplateId>"), (404, "TemplateNotFound", "t0")),
+        (Method::POST, "/jobs", job("style/none", "a"), (404, "NoSuchStyle", "none")),
+        (Method::POST, "/template", template("b", "style/none"), (404, "NoSuchStyle", "none")),
         (Method::POST, "/jobs", with("<JobLevel>3</JobLevel>"), (400, "InvalidArgument", "JobLevel")),
         (Method::POST, "/jobs", with("<UserData>é</UserData>"), (400, "InvalidArgument", "UserData")),
         (Method::PUT, "/picqueue/p0", queue_of("Active", ""), (404, "QueueNotFound", "p0")),

@@ -7,7 +7,9 @@ use crate::media;
 use crate::upload::{Part, put, send, server, spooled, stored, token};
 
 /// An owner's server that answers each request with the next of these, and hands over what it was sent.
-async fn owner(answers: &'static [(&'static str, &'static str)]) -> (String, tokio::sync::mpsc::Receiver<String>) {
+pub(crate) async fn owner(
+    answers: &'static [(&'static str, &'static str)],
+) -> (String, tokio::sync::mpsc::Receiver<String>) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -47,8 +47,13 @@ impl Host {
 
     /// The bucket's host for objects.
     pub(super) fn of_objects(&self) -> String {
-        format!("{}.cos.{}.myqcloud.com", self.bucket, self.region)
+        objects_host(&self.bucket, &self.region)
     }
+}
+
+/// The host for objects of a bucket.
+pub(super) fn objects_host(bucket: &str, region: &str) -> String {
+    format!("{bucket}.cos.{region}.myqcloud.com")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use chrono::DateTime;
 use super::callbacks;
 use super::failure::Failure;
 use super::queues::{no_queue, unbound, wrong};
-use super::spelling::{self, Wording, details, job_id, job_name};
+use super::spelling::{self, SOURCE_FACTS, Wording, details, job_id, job_name};
 use super::templates::no_template;
 use super::xml::{Element, leaf, tree};
 use super::{Call, Tencent, reply};
@@ -79,7 +79,7 @@ impl Tencent {
                 (rule, is_described, None)
             }
         };
-        let pipeline = self.plan(&rule, call)?.to_string();
+        let pipeline = self.plan_or_style(&rule, call).await?.to_string();
         let (notify, callback_format) = notify_of(request, queue, self.has_broker)?;
         let destination = Destination::Object { bucket: target.name().to_owned(), key: output.2.clone() };
         let made = |pipeline: &str, destination| OutputSpec {
@@ -90,7 +90,7 @@ impl Tencent {
         };
         let mut outputs = vec![made(&pipeline, destination)];
         if is_described {
-            outputs.extend(["imageInfo", "imageAve"].map(|facts| made(facts, Destination::Derived)));
+            outputs.extend(SOURCE_FACTS.map(|facts| made(facts, Destination::Derived)));
         }
         let etag = call.bucket.head(&object).await.map(|meta| format!("\"{}\"", meta.version.trim_matches('"')));
         let wording = Wording {
@@ -106,7 +106,7 @@ impl Tencent {
             callback_format,
         };
         Ok(JobSpec {
-            source: Source::Object { bucket: call.bucket.name().to_owned(), key: object },
+            source: source(call, &object),
             outputs,
             notify,
             force: true,
@@ -118,9 +118,6 @@ impl Tencent {
 
     /// A rule as a plan that the caller may ask for.
     pub(super) fn plan(&self, rule: &str, call: &Call) -> Result<Plan, Failure> {
-        if rule.starts_with("style/") {
-            return Err(Failure::not_done(format!("{rule}: styles are served by the delivery listener only")));
-        }
         let plan = tencent::parse(rule)?;
         self.check_pictures(&plan, &call.owner)?;
         Ok(plan)
@@ -182,9 +179,6 @@ impl Tencent {
             Some("PicProcess") => {}
             other => return Err(wrong("tag", other, "PicProcess")),
         }
-        if call.parameter("inputObject").is_some() {
-            return Err(Failure::not_done("inputObject: jobs are not listed by their source"));
-        }
         let queue = self.queue_of(call, call.parameter("queueId")).await?;
         let size = match call.parameter("size").map(|size| (size, size.parse::<u32>())) {
             None => 10,
@@ -208,6 +202,10 @@ impl Tencent {
         ));
         Ok(reply(&tree("Response", children)))
     }
+}
+
+fn source(call: &Call, key: &str) -> Source {
+    Source::Object { bucket: call.bucket.name().to_owned(), key: key.to_owned() }
 }
 
 /// Ids joined by commas.
@@ -258,6 +256,7 @@ fn filter_of(call: &Call, queue: &BucketQueue) -> Result<Option<Filter>, Failure
         owner: Some(call.owner.clone()),
         api: Some(Api::Tencent),
         queue: Some(queue.id.clone()),
+        source: call.parameter("inputObject").map(|key| source(call, key)),
         states,
         created_from: time_at(call, "startCreationTime")?,
         created_until: time_at(call, "endCreationTime")?,

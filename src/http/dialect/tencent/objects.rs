@@ -13,12 +13,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::spelling::{format_of, image_info};
-use super::xml::{Element, leaf, tree};
+use super::spelling::{SOURCE_FACTS, image_info, upload_object, upload_original, upload_result};
+use super::xml::Element;
 use super::{Call, Tencent, check_md5, reply};
 use crate::auth::cos;
 use crate::engine::decode;
 use crate::http::target::Target;
+use crate::jobs::model::Stored;
 use crate::plan::{Plan, tencent};
 use crate::store::facts::{Facts, put_time};
 use crate::store::qetag::qetag;
@@ -26,8 +27,6 @@ use crate::store::spool::{self, Spooled};
 
 const MAX_KEY_BYTES: usize = 850;
 const MAX_RULES: usize = 5;
-/// The quality that is told of files that have none.
-const WHOLE_QUALITY: u8 = 100;
 
 /// `Pic-Operations`.
 #[derive(Debug, Deserialize)]
@@ -183,7 +182,9 @@ impl Tencent {
             || operations.is_pic_info == "1";
         let mut plans: Vec<Plan> = wanted.iter().map(|wanted| wanted.plan.clone()).collect();
         if is_described {
-            plans.extend([Plan::parse("facts/quality/1")?, Plan::parse("imageAve")?]);
+            for facts in SOURCE_FACTS {
+                plans.push(Plan::parse(facts)?);
+            }
         }
         let transformer = &self.delivery.transformer;
         let mut made = Vec::with_capacity(plans.len());
@@ -199,15 +200,10 @@ impl Tencent {
         *response.status_mut() = StatusCode::OK;
         let mut response = response.map(|()| Body::empty());
         let etag = self.tag(call, &mut response).await?;
-        let mut original = vec![
-            leaf("Key", &*call.path),
-            leaf("Location", format!("{}/{}", call.host.of_objects(), call.path)),
-            leaf("ETag", etag),
-        ];
         let facts: Vec<Value> = described.iter().filter_map(|it| serde_json::from_slice(&it.body).ok()).collect();
-        original.extend(facts.first().map(|info| image_info(info, facts.get(1))));
-        let children = vec![tree("OriginalInfo", original), tree("ProcessResults", results)];
-        let mut answer = reply(&tree("UploadResult", children));
+        let info = facts.first().map(|info| image_info(info, facts.get(1)));
+        let original = upload_original((&call.host.of_objects(), &call.path), &etag, info);
+        let mut answer = reply(&upload_result(original, results));
         if let Some(etag) = response.headers_mut().remove(header::ETAG) {
             answer.headers_mut().insert(header::ETAG, etag);
         }
@@ -216,26 +212,23 @@ impl Tencent {
 }
 
 async fn store(call: &Call, wanted: &Wanted, body: bytes::Bytes, media_type: String) -> Result<Element, Failure> {
-    let (hash, bytes) = (qetag(&body), body.len() as u64);
     let header = decode::probe(&body).ok();
-    let size = header.as_ref().map(|header| (header.size.width, header.size.height)).unwrap_or_default();
-    let quality = header.and_then(|header| header.jpeg_quality).unwrap_or(WHOLE_QUALITY);
-    let facts =
-        Facts { hash: hash.clone(), media_type: media_type.clone(), put_time: put_time(call.now), ..Facts::default() };
+    let stored = Stored {
+        bucket: wanted.bucket.name().to_owned(),
+        key: wanted.key.clone(),
+        hash: qetag(&body),
+        bytes: body.len() as u64,
+        media_type,
+        size: header.as_ref().map(|header| (header.size.width, header.size.height)),
+        quality: header.and_then(|header| header.jpeg_quality),
+        existed: false,
+    };
+    let (hash, media_type) = (stored.hash.clone(), stored.media_type.clone());
+    let facts = Facts { hash, media_type, put_time: put_time(call.now), ..Facts::default() };
     let stream = Box::pin(futures::stream::iter([Ok(body)]));
-    wanted.bucket.put_stream(&wanted.key, stream, bytes, facts, true).await?;
+    wanted.bucket.put_stream(&wanted.key, stream, stored.bytes, facts, true).await?;
     let host = super::host::Host { bucket: wanted.label.clone(), ..call.host.clone() };
-    let children = vec![
-        leaf("Key", &*wanted.key),
-        leaf("Location", format!("{}/{}", host.of_objects(), wanted.key)),
-        leaf("Format", format_of(&media_type).to_ascii_lowercase()),
-        leaf("Width", size.0.to_string()),
-        leaf("Height", size.1.to_string()),
-        leaf("Size", bytes.to_string()),
-        leaf("Quality", quality.to_string()),
-        leaf("ETag", format!("\"{hash}\"")),
-    ];
-    Ok(tree("Object", children))
+    Ok(upload_object((&host.of_objects(), &wanted.key), &stored))
 }
 
 fn bad_operations(problem: &str) -> Failure {

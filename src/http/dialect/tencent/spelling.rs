@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::failure::Failure;
+use super::host::objects_host;
 use super::queues::wrong;
 use super::xml::{Element, leaf, tree};
+use crate::error::ErrorKind;
 use crate::geometry::Orientation;
-use crate::jobs::model::{Job, JobId, Outcome, State, Stored, vendor_time};
+use crate::jobs::model::{Failure as Failed, Job, JobId, Outcome, State, Stored, vendor_time};
 use crate::jobs::notify::Message;
 
 /// Stands before a job's own name, so that there are as many digits as the vendor's ids have.
@@ -19,6 +21,12 @@ const ID_PREFIX: &str = "c00000000";
 const RESULT: usize = 0;
 const INFO: usize = 1;
 const AVERAGE: usize = 2;
+
+/// The facts about a source that are told, in that order.
+pub(super) const SOURCE_FACTS: [&str; 2] = ["facts/quality/1", "imageAve"];
+
+/// The quality that is told of files that have none.
+const WHOLE_QUALITY: u8 = 100;
 
 /// What is kept of a request to spell its job again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,12 +124,29 @@ fn wording(job: &Job) -> Wording {
 
 fn problem(job: &Job) -> (&'static str, String) {
     let failure = job.outcomes.iter().flatten().find_map(|outcome| match outcome {
-        Outcome::Failed(failure) => Some(failure.message.clone()),
+        Outcome::Failed(failure) => Some(failure),
         _ => None,
     });
-    match job.state {
-        State::Failed => ("InternalError", failure.unwrap_or_else(|| "the job failed".to_owned())),
+    match (job.state, failure) {
+        (State::Failed, Some(failure)) => (code_of(failure), failure.message.clone()),
+        (State::Failed, None) => ("InternalError", "the job failed".to_owned()),
         _ => ("Success", String::new()),
+    }
+}
+
+/// The error code of CI (Tencent spec 10) that is nearest to what failed.
+fn code_of(failure: &Failed) -> &'static str {
+    use ErrorKind::{
+        BadImage, Forbidden, Invalid, NotFound, TooLarge, Unauthorized, Unsupported, Upstream, UpstreamTimeout,
+    };
+    match (failure.kind, failure.of_source) {
+        (Some(NotFound), _) => "ResourceNotFound",
+        (Some(Forbidden | Unauthorized), true) => "ResourceAccessDenied",
+        (Some(Forbidden | Unauthorized), false) => "WriteTargetBucketDenied",
+        (Some(Upstream | UpstreamTimeout), true) => "ResourceDownloadFailed",
+        (Some(BadImage | Unsupported | TooLarge), _) => "ResourceNotSupported",
+        (Some(Invalid), _) => "InvalidArgument",
+        _ => "InternalError",
     }
 }
 
@@ -148,18 +173,57 @@ fn result(job: &Job, stored: &Stored, wording: &Wording) -> Element {
         Some(Some(Outcome::Data(text))) => serde_json::from_str::<Value>(text).ok(),
         _ => None,
     };
-    original.extend(data(INFO).map(|info| image_info(&info, data(AVERAGE).as_ref())));
+    let info = data(INFO).map(|info| image_info(&info, data(AVERAGE).as_ref()));
+    original.extend(info.clone());
     let (width, height) = stored.size.unwrap_or_default();
     let processed = vec![
         leaf("Etag", format!("\"{}\"", stored.hash)),
         leaf("Format", format_of(&stored.media_type)),
         leaf("Height", height.to_string()),
+        leaf("Quality", stored.quality.unwrap_or(WHOLE_QUALITY).to_string()),
         leaf("Size", stored.bytes.to_string()),
         leaf("Width", width.to_string()),
     ];
-    let children =
-        vec![leaf("ObjectName", &*wording.output.2), tree("OriginalInfo", original), tree("ProcessResult", processed)];
+    let (region, bucket, object) = &wording.output;
+    let host = objects_host(&wording.bucket, &wording.region);
+    let source = upload_original((&host, &wording.object), &wording.etag, info);
+    let object_of_result = upload_object((&objects_host(bucket, region), object), stored);
+    let children = vec![
+        leaf("ObjectName", &**object),
+        tree("OriginalInfo", original),
+        tree("ProcessResult", processed),
+        // Some clients look here.
+        upload_result(source, vec![object_of_result]),
+    ];
     tree("PicProcessResult", children)
+}
+
+/// `UploadResult` (Tencent spec 6.3).
+pub(super) fn upload_result(original: Element, objects: Vec<Element>) -> Element {
+    tree("UploadResult", vec![original, tree("ProcessResults", objects)])
+}
+
+/// `OriginalInfo` of an object at a host and under a key.
+pub(super) fn upload_original((host, key): (&str, &str), etag: &str, info: Option<Element>) -> Element {
+    let mut children = vec![leaf("Key", key), leaf("Location", format!("{host}/{key}")), leaf("ETag", etag)];
+    children.extend(info);
+    tree("OriginalInfo", children)
+}
+
+/// A result that is stored at a host and under a key.
+pub(super) fn upload_object((host, key): (&str, &str), stored: &Stored) -> Element {
+    let (width, height) = stored.size.unwrap_or_default();
+    let children = vec![
+        leaf("Key", key),
+        leaf("Location", format!("{host}/{key}")),
+        leaf("Format", format_of(&stored.media_type).to_ascii_lowercase()),
+        leaf("Width", width.to_string()),
+        leaf("Height", height.to_string()),
+        leaf("Size", stored.bytes.to_string()),
+        leaf("Quality", stored.quality.unwrap_or(WHOLE_QUALITY).to_string()),
+        leaf("ETag", format!("\"{}\"", stored.hash)),
+    ];
+    tree("Object", children)
 }
 
 /// Facts about a source, of `imageInfo` and `imageAve`.
@@ -186,7 +250,7 @@ pub(super) fn image_info(info: &Value, average: Option<&Value>) -> Element {
 }
 
 /// The format of a media type, in the vendor's spelling.
-pub(super) fn format_of(media_type: &str) -> String {
+fn format_of(media_type: &str) -> String {
     media_type.rsplit('/').next().unwrap_or_default().to_ascii_uppercase()
 }
 

@@ -24,7 +24,7 @@ impl Tencent {
             .filter(|name| is_name(name))
             .ok_or_else(|| wrong("Request/Name", name, "at most 64 Chinese characters, letters, digits, _, - or *"))?;
         let (rule, is_described) = spelling::rule_of(request, "Request")?;
-        self.plan(&rule, call)?;
+        self.plan_or_style(&rule, call).await?;
         let given = (name, rule.as_str(), is_described);
         let put = templates::put(&self.queue, call.place(), id, given, call.now).await?;
         let template = put.map_err(|refusal| match refusal {
