@@ -129,6 +129,7 @@ fn tencent(shared: &Shared<'_>, (queue, keys): Jobs) -> Tencent {
         queue,
         keys,
         spool: Spool::new(config.data_dir.join("spool")),
+        default_bucket: config.tencent.bucket.clone(),
         upload_bytes: config.limits.upload_bytes,
         patience: config.server.body_timeout,
         has_broker: config.jobs.amqp.is_some(),

@@ -96,6 +96,12 @@ pub fn verify(call: &SignedCall<'_>, now: u64, keys: &KeyRing) -> Result<Grant, 
     Err(Error::Mismatch)
 }
 
+/// Whether a request has a signature of this kind, good or bad.
+pub fn is_signed(authorization: Option<&str>, query: &str) -> bool {
+    let begins = |text: &str| text.starts_with("q-sign-algorithm=");
+    authorization.is_some_and(begins) || query.split('&').any(begins)
+}
+
 /// Whether a parameter of a query belongs to its signature.
 pub fn is_credential(name: &str) -> bool {
     name.starts_with("q-") || matches!(name, "sign" | "x-cos-security-token" | "x-ci-security-token")

@@ -84,6 +84,8 @@ pub struct Config {
     pub altizure: Option<AltizureConfig>,
     /// The Blitline API.
     pub blitline: BlitlineConfig,
+    /// The Tencent API.
+    pub tencent: TencentConfig,
 }
 
 /// `[cache]`
@@ -238,6 +240,13 @@ pub struct AltizureConfig {
 pub struct BlitlineConfig {
     /// What the URLs of results begin with: `{url}/{bucket}/{key}`. Default: the delivery listener.
     pub url: Option<url::Url>,
+}
+
+/// `[tencent]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TencentConfig {
+    /// The bucket that signed calls to hosts without a bucket's name are about. Default: none, and they are no calls of this API.
+    pub bucket: Option<String>,
 }
 
 /// Where jobs are kept. Printed as its scheme alone: the rest may hold a password.

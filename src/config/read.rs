@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::{
     AltizureConfig, BlitlineConfig, CacheConfig, Config, DeliveryConfig, DlcsConfig, DlcsCustomer, FetchConfig,
-    JobsConfig, KeptMetadata, LimitsConfig, NOT_SETTINGS, OverBudget, bucket, check, server,
+    JobsConfig, KeptMetadata, LimitsConfig, NOT_SETTINGS, OverBudget, TencentConfig, bucket, check, server,
 };
 use crate::auth::Key;
 use crate::engine::limits::Limits;
@@ -91,6 +91,7 @@ fn read_config(mut root: Section<'_>, validate: &dyn Fn(&str) -> Result<(), Stri
         dlcs: read_dlcs(root.section("dlcs"), &mut references),
         altizure: read_altizure(&mut root, &mut references, validate),
         blitline: read_blitline(root.section("blitline")),
+        tencent: read_tencent(root.section("tencent"), &mut references),
     };
     root.finish();
     check::references(&references, &config, report);
@@ -270,6 +271,13 @@ fn read_blitline(mut section: Section<'_>) -> BlitlineConfig {
     }
     section.finish();
     BlitlineConfig { url }
+}
+
+fn read_tencent(mut section: Section<'_>, references: &mut References) -> TencentConfig {
+    let bucket = section.placed::<String>("bucket");
+    section.finish();
+    references.buckets.extend(bucket.clone());
+    TencentConfig { bucket: bucket.map(|it| it.value) }
 }
 
 fn read_altizure(

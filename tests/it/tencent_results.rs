@@ -18,6 +18,8 @@ url = "{folder}"
 dialect = "tencent"
 [buckets.far]
 url = "http://127.0.0.1:9/"
+[tencent]
+bucket = "photos"
 [fetch]
 allow = ["127.0.0.0/8"]
 "#;
@@ -27,7 +29,8 @@ async fn server() -> Server {
     let turned = cards::oriented(&cards::jpeg(&cards::quadrants(120, 80), 80), 6);
     let files: [(&str, &[u8]); 2] = [("card.jpg", &turned), ("text.jpg", b"no picture")];
     let server = Server::configured(CONFIG, "", &files).await;
-    assert_eq!(send(&server, Method::POST, "/picbucket", "").await.status, 200);
+    let enabled = send(&server, Method::POST, "/picbucket", "").await;
+    assert_eq!(enabled.status, 200, "{}", enabled.text());
     server
 }
 
@@ -182,5 +185,28 @@ async fn failed_jobs_have_the_code_of_what_failed() {
             "{}",
             failed.text()
         );
+    }
+}
+
+#[tokio::test]
+async fn hosts_without_a_service_are_of_who_signs_so() {
+    let server = server().await;
+    let style = "<AddStyle><StyleName>half</StyleName><StyleBody>imageMogr2/thumbnail/!50p</StyleBody></AddStyle>";
+    let strip = job("imageMogr2/strip", "a.jpg");
+    let expected = server.get("/photos/card.jpg?imageMogr2/thumbnail/!50p").await.body;
+    for host in ["127.0.0.1", "localhost", "images.example.com", "photos-1250000000.localhost"] {
+        let send = |method, target, body| send_as(&server, ("AK", "SK"), host, (method, target), body);
+        let queue = send(Method::GET, "/queue", "").await;
+        assert!(text(&queue, "QueueId").starts_with('p'), "{host}: {}", queue.text());
+        assert_eq!(queue.header("server"), "tencent-ci");
+        let submitted = send(Method::POST, "/jobs", &strip).await;
+        assert!(text(&submitted, "JobId").starts_with('c'), "{host}: {}", submitted.text());
+        assert_eq!(send(Method::GET, "/picbucket", "").await.status, 200, "{host}");
+        assert_eq!(send(Method::PUT, "/?style", style).await.status, 200, "{host}");
+        assert!(send(Method::GET, "/card.jpg?style/half", "").await.body == expected, "{host}");
+        assert_eq!(send(Method::PUT, "/b.txt", "hello").await.status, 200, "{host}");
+        assert_eq!(send(Method::GET, "/b.txt", "").await.text(), "hello");
+        let unsigned = server.api_send(Method::GET, "/queue", &[("host", host)], "").await;
+        assert_ne!(unsigned.header("server"), "tencent-ci", "{host}");
     }
 }

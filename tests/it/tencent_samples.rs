@@ -30,7 +30,8 @@ fn steady(answer: &Answer) -> String {
 /// A server whose bucket is enabled, with its queue's id.
 async fn enabled() -> (Server, String) {
     let server = server().await;
-    assert_eq!(send(&server, Method::POST, "/picbucket", "").await.status, 200);
+    let enabled = send(&server, Method::POST, "/picbucket", "").await;
+    assert_eq!(enabled.status, 200, "{}", enabled.text());
     let queue = text(&send(&server, Method::GET, "/picqueue", "").await, "QueueId");
     assert!(queue.len() == 33 && queue.starts_with('p'), "{queue}");
     (server, queue)

@@ -61,6 +61,8 @@ pub struct Tencent {
     pub patience: Duration,
     /// Whether there are message queues.
     pub has_broker: bool,
+    /// The bucket that calls to hosts without a bucket's name are about.
+    pub default_bucket: Option<String>,
 }
 
 /// A request whose signature is good, and whose bucket the key opens.
@@ -105,15 +107,27 @@ impl Call {
     }
 }
 
-/// Answers requests to the vendor's hosts; for `axum::middleware::from_fn_with_state`.
+/// Answers requests to the vendor's hosts, and to others those that are signed as only this vendor's are; for `axum::middleware::from_fn_with_state`.
 pub async fn divert(State(tencent): State<Arc<Tencent>>, request: Request, next: Next) -> Response {
-    match host(&request).and_then(Host::parse) {
+    match tencent.host(&request) {
         Some(host) => tencent.answer(host, request).await,
         None => next.run(request).await,
     }
 }
 
 impl Tencent {
+    fn host(&self, request: &Request) -> Option<Host> {
+        let sent = host(request)?;
+        Host::parse(sent).or_else(|| {
+            let query = request.uri().query().unwrap_or_default();
+            let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let service = || Service::of_call(request.uri().path(), query);
+            cos::is_signed(authorization, query)
+                .then(|| Host::own(sent, service(), self.default_bucket.as_deref()))
+                .flatten()
+        })
+    }
+
     async fn answer(&self, host: Host, request: Request) -> Response {
         let service = host.service;
         let id = request.extensions().get::<RequestId>().map_or_else(|| "-".to_owned(), |id| id.0.clone());
