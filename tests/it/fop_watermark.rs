@@ -212,7 +212,7 @@ async fn refusals() {
         (format!("watermark/1/image/{image}/gravity/Middle"), "gravity"),
         (format!("watermark/1/image/{image}/dx/a"), "dx"),
         (format!("watermark/1/image/{image}/ws/2"), "ws"),
-        (format!("watermark/1/image/{image}/ws/0.5/wst/4"), "wst"),
+        (format!("watermark/1/image/{image}/ws/0.5/wst/5"), "wst"),
         (format!("watermark/2/text/{text}/fontsize/0"), "fontsize"),
         (format!("watermark/2/text/{text}/fontsize/10001"), "fontsize"),
         (format!("watermark/2/text/{text}/fill/cGVhcg=="), "fill"),
