@@ -14,8 +14,13 @@ use super::target::{Delivery, Target, host, path_and_query};
 use crate::plan::style::StyleSheet;
 use crate::transform::{Identity, Wish};
 
-/// URLs that are remembered: some 4 kB each. What is not asked for again within its `fresh` needs no place.
-const REMEMBERED: u64 = 4096;
+/// Bytes of what is remembered: some 4,000 URLs. What is not asked for again within its `fresh` needs no place.
+pub const MOST_BYTES: u64 = 16 << 20;
+
+/// What an answer weighs besides its texts, and how often a URL stands in it at most: as it came, as key, plan and headers, in words
+/// that may be three times as long.
+const ANSWER_BYTES: usize = 4 << 10;
+const COPIES: usize = 8;
 
 /// What URLs came to.
 #[derive(Debug)]
@@ -39,7 +44,9 @@ struct Answered {
 
 impl Default for Recent {
     fn default() -> Self {
-        Self { answers: Cache::new(REMEMBERED), hasher: RandomState::new() }
+        let weigh = |_: &u64, answered: &Arc<Answered>| u32::try_from(answered.bytes()).unwrap_or(u32::MAX);
+        let answers = Cache::builder().max_capacity(MOST_BYTES).weigher(weigh).build();
+        Self { answers, hasher: RandomState::new() }
     }
 }
 
@@ -76,6 +83,12 @@ impl Recent {
         self.answers.insert(self.place(request), Arc::new(answered));
     }
 
+    /// Bytes that it holds by its own count, at most [`MOST_BYTES`].
+    pub fn bytes(&self) -> u64 {
+        self.answers.run_pending_tasks();
+        self.answers.weighted_size()
+    }
+
     fn get<B>(&self, request: &Request<B>) -> Option<Arc<Answered>> {
         self.answers.get(&self.place(request)).filter(|answered| answered.is_to(request))
     }
@@ -86,6 +99,12 @@ impl Recent {
 }
 
 impl Answered {
+    fn bytes(&self) -> usize {
+        let host = self.host.as_ref().map_or(0, String::len);
+        let accept = self.accept.as_ref().map_or(0, HeaderValue::len);
+        ANSWER_BYTES + host + accept + COPIES * self.path_and_query.len()
+    }
+
     fn is_to<B>(&self, request: &Request<B>) -> bool {
         self.path_and_query == path_and_query(request)
             && self.host.as_deref() == host(request)

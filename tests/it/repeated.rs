@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use mogr::cache::generations::Scope;
+use mogr::http::recent::MOST_BYTES;
 use reqwest::Method;
 
 use crate::cards;
@@ -113,6 +114,24 @@ async fn what_changes_is_seen() {
     replace(300, 900);
     sources.generations().distrust();
     assert_eq!(server.get(URL).await.summary(), "png 100x300");
+}
+
+/// Long URLs take the room of many short ones, so that nobody fills the memory with them.
+#[tokio::test]
+async fn what_is_remembered_is_bounded_in_bytes() {
+    let server = server().await;
+    let recent = &server.running.state.recent;
+    let long = "a".repeat(30_000);
+    for number in 0..20 {
+        assert_eq!(server.get(&format!("{URL}&attname={number}{long}")).await.status, 200);
+    }
+    let held = recent.bytes();
+    assert!(held > 20 * 30_000 * 4, "{held}");
+    for number in 20..120 {
+        assert_eq!(server.get(&format!("{URL}&attname={number}{long}")).await.status, 200);
+    }
+    let held = recent.bytes();
+    assert!(held <= MOST_BYTES, "{held}");
 }
 
 #[tokio::test]
