@@ -140,6 +140,7 @@ async fn failures_are_the_vendors() {
         ("/photos/none.jpg", 404, "NoSuchKey", "-6101"),
         ("/photos/", 404, "NoSuchKey", "-6101"),
         ("/photos/card.jpg?style/none", 404, "NoSuchStyle", "-105"),
+        ("/photos/card.jpg?style/%00", 404, "NoSuchStyle", "-105"),
         ("/photos/card.jpg!none", 404, "NoSuchKey", "-6101"),
         ("/photos/text.jpg?imageMogr2/strip", 400, "InvalidImageFormat", "-441"),
         ("/photos/card.jpg?imageMogr2/thumbnail/9999x9999!", 400, "ImageTooLarge", "-167"),

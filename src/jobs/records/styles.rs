@@ -36,6 +36,10 @@ pub async fn list(queue: &Queue, bucket: &str) -> Result<Vec<Style>, Error> {
 /// # Errors
 /// A database that fails.
 pub async fn get(queue: &Queue, bucket: &str, name: &str) -> Result<Option<String>, Error> {
+    // Names come out of URLs, and no text of PostgreSQL has a NUL.
+    if name.contains('\0') {
+        return Ok(None);
+    }
     let sql = "SELECT pipeline FROM bucket_styles WHERE bucket = $1 AND name = $2";
     let found = sqlx::query(sql).bind(bucket).bind(name).fetch_optional(queue.database().reader()).await?;
     found.map(|row| row.try_get("pipeline").map_err(Error::from)).transpose()
