@@ -2,8 +2,12 @@
 //!
 //! Width comes before height and x before y throughout; the origin is the top-left corner.
 
+mod angle;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use angle::Angle;
 
 /// Width and height in pixels, each at least 1 for an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -351,6 +355,11 @@ impl Orientation {
     /// Size after the orientation was applied to stored pixels of size `stored`.
     pub fn display_size(self, stored: Size) -> Size {
         if self.transposes() { stored.transposed() } else { stored }
+    }
+
+    /// The orientation that `imageInfo` calls so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|orientation| orientation.name() == name)
     }
 
     /// The vendor's spelling, as `imageInfo` prints it.

@@ -180,7 +180,7 @@ impl Tally {
             Step::Blend { op, .. } if blend::clears(*op) => 4,
             Step::Flatten(_) => picture.channels().min(3),
             Step::Filter(_) => picture.channels(),
-            Step::Rotate { degrees, background, .. } if degrees % 90 != 0 && !background.is_opaque() => 4,
+            Step::Rotate { angle, background, .. } if angle.quarter_turns().is_none() && !background.is_opaque() => 4,
             Step::Place { background, .. } if !background.is_opaque() => 4,
             Step::Orient(_) | Step::Resize(_) | Step::Crop(_) | Step::Blur { .. } | Step::Sharpen => picture.channels(),
             _ => picture.channels().max(3),

@@ -10,7 +10,7 @@ use super::limits::Cancel;
 use super::op::{blur, canvas, crop, resize_deep, rotate, round, sharpen};
 use super::program::Step;
 use crate::color::Color;
-use crate::geometry::{Orientation, Rect, Size};
+use crate::geometry::{Angle, Orientation, Rect, Size};
 
 /// A [`Step`] that keeps 16 bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub(super) enum DeepStep {
     Resize(Size),
     Crop(Rect),
     Place { canvas: Size, offset: (i64, i64), background: Color },
-    Rotate { degrees: u16, canvas: Size, background: Color },
+    Rotate { angle: Angle, canvas: Size, background: Color },
     Blur { radius_px: u32, sigma_px: f32 },
     Sharpen,
     RoundCorners { radius_x: u32, radius_y: u32 },
@@ -34,14 +34,14 @@ impl DeepStep {
     fn of(step: &Step) -> Option<Self> {
         match *step {
             Step::Orient(orientation) => Some(Self::Turn(orientation)),
-            Step::Rotate { degrees, .. } if degrees % 90 == 0 => {
-                Some(Self::Turn(Orientation::quarter_turns(degrees / 90)))
-            }
             Step::Resize(size) => Some(Self::Resize(size)),
             Step::Crop(rect) => Some(Self::Crop(rect)),
             Step::Place { canvas, offset, background } => Some(Self::Place { canvas, offset, background }),
             Step::RoundCorners { radius_x, radius_y } => Some(Self::RoundCorners { radius_x, radius_y }),
-            Step::Rotate { degrees, canvas, background } => Some(Self::Rotate { degrees, canvas, background }),
+            Step::Rotate { angle, canvas, background } => Some(match angle.quarter_turns() {
+                Some(turns) => Self::Turn(Orientation::quarter_turns(turns.into())),
+                None => Self::Rotate { angle, canvas, background },
+            }),
             Step::Blur { radius_px, sigma_px } => Some(Self::Blur { radius_px, sigma_px }),
             Step::Sharpen => Some(Self::Sharpen),
             // Layers and letters are composited with 8 bits, and values looked up.
@@ -69,7 +69,7 @@ impl DeepStep {
             Self::Resize(size) => resize_deep::resize(frame, size, light, cancel)?,
             Self::Crop(rect) => crop::crop(frame, rect),
             Self::Place { canvas, offset, background } => canvas::place(frame, canvas, offset, background),
-            Self::Rotate { degrees, canvas, background } => rotate::rotate(frame, degrees, canvas, background, cancel)?,
+            Self::Rotate { angle, canvas, background } => rotate::rotate(frame, angle, canvas, background, cancel)?,
             Self::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px, cancel)?,
             Self::Sharpen => sharpen::sharpen(frame, cancel)?,
             Self::RoundCorners { radius_x, radius_y } => round::round_corners(frame, radius_x, radius_y),
@@ -100,8 +100,8 @@ mod tests {
             DeepStep::Resize(size) => resize::resize(frame, size, Light::Mixed, &cancel)?,
             DeepStep::Crop(rect) => crop::crop(frame, rect),
             DeepStep::Place { canvas, offset, background } => canvas::place(frame, canvas, offset, background),
-            DeepStep::Rotate { degrees, canvas, background } => {
-                rotate::rotate(frame, degrees, canvas, background, &cancel)?
+            DeepStep::Rotate { angle, canvas, background } => {
+                rotate::rotate(frame, angle, canvas, background, &cancel)?
             }
             DeepStep::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px, &cancel)?,
             DeepStep::Sharpen => sharpen::sharpen(frame, &cancel)?,
@@ -120,8 +120,8 @@ mod tests {
             (DeepStep::Crop(Rect { x: 3, y: 2, size: Size::new(20, 11) }), 0.0),
             (DeepStep::Place { canvas, offset: (7, -3), background: glass }, 0.0),
             (DeepStep::Place { canvas, offset: (7, -3), background: Color::WHITE }, 0.0),
-            (DeepStep::Rotate { degrees: 30, canvas, background: glass }, 0.6),
-            (DeepStep::Rotate { degrees: 30, canvas, background: Color::WHITE }, 0.6),
+            (DeepStep::Rotate { angle: Angle::of_degrees(30), canvas, background: glass }, 0.6),
+            (DeepStep::Rotate { angle: Angle::of_degrees(30), canvas, background: Color::WHITE }, 0.6),
             (DeepStep::Blur { radius_px: 6, sigma_px: 2.0 }, 0.6),
             (DeepStep::Sharpen, 0.6),
             (DeepStep::RoundCorners { radius_x: 12, radius_y: 9 }, 0.6),

@@ -144,13 +144,10 @@ fn apply(step: &Step, frame: Frame, light: Light, cancel: &Cancel) -> Result<Fra
         Step::Orient(orientation) => rotate::orient(frame, orientation),
         Step::Resize(size) => resize::resize(frame, size, light, cancel)?,
         Step::Crop(rect) => crop::crop(frame, rect),
-        Step::Rotate { degrees, canvas, background } => {
-            if degrees % 90 == 0 {
-                rotate::quarter_turns(frame, (degrees / 90) as u8)
-            } else {
-                rotate::rotate(frame, degrees, canvas, background, cancel)?
-            }
-        }
+        Step::Rotate { angle, canvas, background } => match angle.quarter_turns() {
+            Some(turns) => rotate::quarter_turns(frame, turns),
+            None => rotate::rotate(frame, angle, canvas, background, cancel)?,
+        },
         Step::Place { canvas, offset, background } => canvas::place(frame, canvas, offset, background),
         Step::Blur { radius_px, sigma_px } => blur::blur(frame, radius_px, sigma_px, cancel)?,
         Step::Sharpen => sharpen::sharpen(frame, cancel)?,

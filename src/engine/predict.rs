@@ -79,7 +79,7 @@ fn step_nanos(step: &Step, before: Size, after: Size) -> u64 {
     match step {
         Step::Blur { .. } => after.area().saturating_mul(20),
         Step::Sharpen => after.area().saturating_mul(12),
-        Step::Rotate { degrees, .. } if degrees % 90 != 0 => after.area().saturating_mul(25),
+        Step::Rotate { angle, .. } if angle.quarter_turns().is_none() => after.area().saturating_mul(25),
         Step::Resize(_) => both.saturating_mul(4),
         _ => both.saturating_mul(2),
     }

@@ -10,7 +10,7 @@ use super::image::{Depth, Header};
 use super::light::Light;
 use super::planes;
 use crate::color::Color;
-use crate::geometry::{Orientation, Rect, Size};
+use crate::geometry::{Angle, Orientation, Rect, Size};
 use crate::plan::adjust::Change;
 use crate::plan::composite::BlendOp;
 use crate::plan::draw::Draw;
@@ -118,8 +118,8 @@ pub enum Step {
     Crop(Rect),
     /// Turn clockwise about the centre onto a canvas of this size.
     Rotate {
-        /// 1–359.
-        degrees: u16,
+        /// By how much; not 0.
+        angle: Angle,
         /// Bounding box of the turned picture.
         canvas: Size,
         /// Fills what the picture does not cover.
@@ -380,8 +380,8 @@ impl fmt::Display for Step {
             Self::Orient(orientation) => write!(f, "turn from {}", orientation.name()),
             Self::Resize(size) => write!(f, "resize to {size}"),
             Self::Crop(Rect { x, y, size }) => write!(f, "crop {size} at {x},{y}"),
-            Self::Rotate { degrees, canvas, background } => {
-                write!(f, "rotate by {degrees} degrees onto {canvas} of {background}")
+            Self::Rotate { angle, canvas, background } => {
+                write!(f, "rotate by {angle} degrees onto {canvas} of {background}")
             }
             Self::Place { canvas, offset: (x, y), background } => {
                 write!(f, "place at {x},{y} on {canvas} of {background}")

@@ -12,7 +12,7 @@ use super::program::{Answer, Cost, ImageOutput, Keep, PlanarStart, Program, Rend
 use super::view::View;
 use super::{cost, decode, deep, encode};
 use crate::color::Color;
-use crate::geometry::{Fit, Orientation, Rect, Size};
+use crate::geometry::{Angle, Fit, Orientation, Rect, Size};
 use crate::plan::composite::Composite;
 use crate::plan::facts::Facts;
 use crate::plan::filter::{Filter, Filters};
@@ -226,11 +226,11 @@ impl<'a> Resolver<'a> {
                 })?;
                 self.crop(rect);
             }
-            MogrOp::Rotate(0) => {}
-            MogrOp::Rotate(degrees) => {
-                let canvas = rotated_canvas(self.size, degrees);
+            MogrOp::Rotate(angle) if angle == Angle::default() => {}
+            MogrOp::Rotate(angle) => {
+                let canvas = rotated_canvas(self.size, angle);
                 self.grow(canvas)?;
-                self.steps.push(Step::Rotate { degrees, canvas, background });
+                self.steps.push(Step::Rotate { angle, canvas, background });
             }
             // The vendor's page: blur is not for gif.
             MogrOp::Blur { .. } if self.header.format == Format::Gif => {}

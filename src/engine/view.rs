@@ -28,8 +28,9 @@ impl View {
         for (done, step) in steps.iter().enumerate() {
             match *step {
                 Step::Orient(orientation) => view.orientation = view.orientation.then(orientation),
-                Step::Rotate { degrees, .. } if degrees % 90 == 0 => {
-                    view.orientation = view.orientation.then(Orientation::quarter_turns(degrees / 90));
+                Step::Rotate { angle, .. } => {
+                    let Some(turns) = angle.quarter_turns() else { return (view, done) };
+                    view.orientation = view.orientation.then(Orientation::quarter_turns(turns.into()));
                 }
                 Step::Resize(size) if !is_resized => {
                     view.scaled = if view.orientation.transposes() { size.transposed() } else { size };
@@ -77,6 +78,7 @@ mod tests {
     use crate::color::Color;
     use crate::engine::image::{Frame, Layout};
     use crate::engine::op::{crop, rotate};
+    use crate::geometry::Angle;
 
     /// A view of copied samples shows what the steps one after the other show, for every orientation.
     #[test]
@@ -105,7 +107,8 @@ mod tests {
     #[test]
     fn the_first_step_of_another_kind_ends_it() {
         let stored = Size::new(400, 300);
-        let quarter = Step::Rotate { degrees: 90, canvas: Size::new(300, 400), background: Color::WHITE };
+        let quarter =
+            Step::Rotate { angle: Angle::of_degrees(90), canvas: Size::new(300, 400), background: Color::WHITE };
         let steps = [
             Step::Crop(Rect { x: 100, y: 0, size: Size::new(200, 100) }),
             Step::Resize(Size::new(50, 25)),

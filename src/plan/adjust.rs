@@ -39,10 +39,12 @@ pub enum Change {
     Sepia(u8),
     /// `invert/1`: `255 − v`.
     Invert,
+    /// `threshold/<0..100>`: 255 where `v ≥ 255 × n/100`, else 0.
+    Threshold(u8),
 }
 
-const NAMES: [&str; 9] =
-    ["brightness", "contrast", "saturation", "hue", "gamma", "multiply", "grayscale", "sepia", "invert"];
+const NAMES: [&str; 10] =
+    ["brightness", "contrast", "saturation", "hue", "gamma", "multiply", "grayscale", "sepia", "invert", "threshold"];
 
 const PERCENT: RangeInclusive<i8> = -100..=100;
 
@@ -75,6 +77,7 @@ impl Change {
             "grayscale" => cursor.flag(name)?.then_some(Self::Grayscale),
             "sepia" => Some(cursor.integer(name, 0..=100)?).filter(|n| *n != 0).map(Self::Sepia),
             "invert" => cursor.flag(name)?.then_some(Self::Invert),
+            "threshold" => Some(Self::Threshold(cursor.integer(name, 0..=100)?)),
             _ => return Err(cursor.unknown(name, &NAMES)),
         })
     }
@@ -99,6 +102,7 @@ impl fmt::Display for Change {
             Self::Grayscale => f.write_str("grayscale/1"),
             Self::Sepia(percent) => write!(f, "sepia/{percent}"),
             Self::Invert => f.write_str("invert/1"),
+            Self::Threshold(percent) => write!(f, "threshold/{percent}"),
         }
     }
 }
@@ -131,6 +135,7 @@ mod tests {
             ("gamma/.1", "adjust/gamma/0.1"),
             ("multiply/120", "adjust/multiply/120"),
             ("grayscale/1/sepia/80/invert/1", "adjust/grayscale/1/sepia/80/invert/1"),
+            ("threshold/50", "adjust/threshold/50"),
             ("grayscale/0/sepia/0/invert/0/brightness/0/contrast/-0/gamma/1.0/multiply/100", "adjust"),
         ] {
             assert_eq!(parse(text).unwrap().to_string(), canonical, "{text}");

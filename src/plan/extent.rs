@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::crop::{offsets, write_offset};
 use super::thumbnail::edges;
-use crate::geometry::{Gravity, Placed, Size};
+use crate::geometry::{Angle, Gravity, Placed, Size};
 
 /// A canvas to put the image on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,15 +94,15 @@ pub fn bordered(current: Size, width: u32, height: u32) -> Placed {
     Placed { canvas, offset: (width.into(), height.into()) }
 }
 
-/// The canvas of an image of size `size` turned clockwise by `degrees`: the bounding box of the exact rotation, each
+/// The canvas of an image of size `size` turned clockwise by `angle`: the bounding box of the exact rotation, each
 /// edge rounded up to whole pixels; quarter turns are exact.
-pub fn rotated_canvas(size: Size, degrees: u16) -> Size {
-    match degrees % 360 {
-        0 | 180 => return size,
-        90 | 270 => return size.transposed(),
-        _ => {}
+pub fn rotated_canvas(size: Size, angle: Angle) -> Size {
+    match angle.quarter_turns() {
+        Some(0 | 2) => return size,
+        Some(_) => return size.transposed(),
+        None => {}
     }
-    let (sin, cos) = f64::from(degrees).to_radians().sin_cos();
+    let (sin, cos) = angle.degrees().to_radians().sin_cos();
     let (width, height) = (f64::from(size.width), f64::from(size.height));
     // A corner that sticks out by less than a thousandth of a pixel is arithmetic noise, not a pixel.
     let edge = |x: f64| (x - 1e-3).ceil().clamp(1.0, f64::from(u32::MAX)) as u32;
@@ -205,12 +205,12 @@ mod tests {
             (45, 756, 757),
             (30, 770, 691),
         ] {
-            let canvas = rotated_canvas(SOURCE, degrees);
+            let canvas = rotated_canvas(SOURCE, Angle::of_degrees(degrees));
             let off = canvas.width.abs_diff(width).max(canvas.height.abs_diff(height));
             assert!(off <= if degrees % 90 == 0 { 0 } else { 2 }, "{degrees}: {canvas}");
         }
-        assert_eq!(rotated_canvas(Size::new(256, 256), 45), Size::new(363, 363));
-        assert_eq!(rotated_canvas(SOURCE, 135), rotated_canvas(SOURCE, 45));
-        assert_eq!(rotated_canvas(Size::new(1, 1), 1), Size::new(2, 2));
+        assert_eq!(rotated_canvas(Size::new(256, 256), Angle::of_degrees(45)), Size::new(363, 363));
+        assert_eq!(rotated_canvas(SOURCE, Angle::of_degrees(135)), rotated_canvas(SOURCE, Angle::of_degrees(45)));
+        assert_eq!(rotated_canvas(Size::new(1, 1), Angle::of_degrees(1)), Size::new(2, 2));
     }
 }

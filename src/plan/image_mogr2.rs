@@ -11,7 +11,7 @@ use super::scan::{self, Cursor, encode_base64};
 pub use super::size_limit::{SizeBound, SizeLimit};
 pub use super::thumbnail::Thumbnail;
 use crate::color::Color;
-use crate::geometry::Gravity;
+use crate::geometry::{Angle, Gravity};
 
 /// Widest border, in pixels.
 const MAX_BORDER: u32 = 9999;
@@ -49,8 +49,8 @@ pub enum MogrOp {
     Thumbnail(Thumbnail),
     /// `crop/…` with the gravity in force where it stands.
     Crop(Crop),
-    /// `rotate/…`: clockwise degrees, 0–359 (the value modulo 360).
-    Rotate(u16),
+    /// `rotate/…`: clockwise degrees; hundredths of one are this server's own.
+    Rotate(Angle),
     /// `blur/<radius>x<sigma>`, both in pixels.
     Blur {
         /// Kernel half-width, 1–50.
@@ -123,7 +123,7 @@ impl Reader {
             "auto-orient" => MogrOp::AutoOrient,
             "thumbnail" => MogrOp::Thumbnail(cursor.read(name, Thumbnail::EXPECTED, Thumbnail::parse)?),
             "crop" => MogrOp::Crop(cursor.read(name, Crop::EXPECTED, |value| Crop::parse(value, self.gravity))?),
-            "rotate" => MogrOp::Rotate(read_degrees(cursor)?),
+            "rotate" => MogrOp::Rotate(read_angle(cursor)?),
             "blur" => read_blur(cursor)?,
             "extent" => MogrOp::Extent(cursor.read(name, Extent::EXPECTED, Extent::parse)?),
             "border" => read_border(cursor)?,
@@ -172,13 +172,23 @@ impl Reader {
 }
 
 /// Clockwise degrees; negative ones turn the other way, and whole turns fall away.
-fn read_degrees(cursor: &mut Cursor<'_>) -> Result<u16, ParseError> {
-    let degrees = cursor.integer("rotate", -MAX_DEGREES..=MAX_DEGREES)?;
-    Ok(degrees.rem_euclid(360) as u16)
+fn read_angle(cursor: &mut Cursor<'_>) -> Result<Angle, ParseError> {
+    let expected = format_args!("a number from -{MAX_DEGREES} to {MAX_DEGREES} with at most two decimals");
+    cursor.read("rotate", expected, |value| {
+        let (sign, number) = value.strip_prefix('-').map_or((1, value), |number| (-1, number));
+        let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+        let hundredths: i64 = match decimals.len() {
+            1 => 10 * scan::integer_in::<i64>(decimals, &(0..=9))?,
+            2 => scan::integer_in(decimals, &(0..=99))?,
+            _ => return None,
+        };
+        let degrees: i64 = scan::integer_in(whole, &(0..=MAX_DEGREES))?;
+        Some(Angle::of_hundredths(sign * (100 * degrees + hundredths)))
+    })
 }
 
 /// The vendor's range is 1–360; ten turns either way are read.
-const MAX_DEGREES: i32 = 3600;
+const MAX_DEGREES: i64 = 3600;
 
 fn read_blur(cursor: &mut Cursor<'_>) -> Result<MogrOp, ParseError> {
     cursor.read("blur", "<radius>x<sigma>: an integer from 1 to 50, a number above 0 and up to 1000", |value| {
@@ -205,7 +215,7 @@ impl fmt::Display for MogrOp {
             Self::AutoOrient => f.write_str("/auto-orient"),
             Self::Thumbnail(thumbnail) => write!(f, "/thumbnail/{thumbnail}"),
             Self::Crop(crop) => write!(f, "/crop/{crop}"),
-            Self::Rotate(degrees) => write!(f, "/rotate/{degrees}"),
+            Self::Rotate(angle) => write!(f, "/rotate/{angle}"),
             Self::Blur { radius_px, sigma_px } => write!(f, "/blur/{radius_px}x{sigma_px}"),
             Self::Sharpen => f.write_str("/sharpen/1"),
             Self::Extent(extent) => write!(f, "/extent/{extent}"),
@@ -326,8 +336,8 @@ mod tests {
             ("thumbnail/10000x", "thumbnail is \"10000x\""),
             ("crop/300", "crop is \"300\"; expected <w>x<h>, <w>x or x<h> (1 to 9999)"),
             ("gravity/middle", "gravity is \"middle\"; expected one of NorthWest, North,"),
-            ("rotate/3601", "rotate is \"3601\"; expected an integer from -3600 to 3600"),
-            ("rotate/4.5", "rotate is \"4.5\""),
+            ("rotate/3601", "rotate is \"3601\"; expected a number from -3600 to 3600 with at most two decimals"),
+            ("rotate/4.555", "rotate is \"4.555\""),
             ("blur/0x1", "blur is \"0x1\"; expected <radius>x<sigma>: an integer from 1 to 50"),
             ("blur/51x1", "blur is \"51x1\""),
             ("blur/5x0", "blur is \"5x0\""),
@@ -374,7 +384,7 @@ mod tests {
                 MogrOp::Thumbnail(Thumbnail::Cover(256, 256)),
                 MogrOp::Crop(crop),
                 MogrOp::Blur { radius_px: 3, sigma_px: 9.0 },
-                MogrOp::Rotate(45),
+                MogrOp::Rotate(Angle::of_degrees(45)),
             ]
         );
         assert_eq!(mogr.background.map(|color| color.to_string()).as_deref(), Some("#FFA500"));

@@ -10,7 +10,7 @@ use super::output::{OutputSettings, effective_quality};
 use super::round_pic::{Radius, RoundPic};
 use super::watermark::{MarkScale, ScaleEdge};
 use super::{Plan, Query};
-use crate::geometry::{Gravity, Rect, Size};
+use crate::geometry::{Angle, Gravity, Rect, Size};
 
 /// Segments of real pipelines, whole arguments among them, so that a random sequence is often a plan.
 const TOKENS: [&str; 98] = [
@@ -287,16 +287,16 @@ proptest! {
     }
 
     #[test]
-    fn canvases_hold_what_they_frame(current in sizes(), dx in -9999..=9999, dy in -9999..=9999, degrees in 0..360_u16) {
+    fn canvases_hold_what_they_frame(current in sizes(), dx in -9999..=9999, dy in -9999..=9999, degrees in 0..360_i32) {
         let padded = Extent::Pad { dx, dy }.place(current);
         let framed = bordered(current, dx.unsigned_abs(), dy.unsigned_abs());
         for placed in [padded, framed] {
             prop_assert!(placed.offset.0 >= 0 && placed.offset.0 + i64::from(current.width) <= placed.canvas.width.into());
             prop_assert!(placed.offset.1 >= 0 && placed.offset.1 + i64::from(current.height) <= placed.canvas.height.into());
         }
-        let turned = rotated_canvas(current, degrees);
+        let turned = rotated_canvas(current, Angle::of_degrees(degrees));
         prop_assert!(turned.short() >= current.short() && turned.area() >= current.area());
-        prop_assert_eq!(rotated_canvas(current, (degrees + 180) % 360), turned);
+        prop_assert_eq!(rotated_canvas(current, Angle::of_degrees(degrees + 180)), turned);
     }
 
     #[test]

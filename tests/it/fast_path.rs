@@ -171,7 +171,7 @@ fn by_definition(plane: &Frame, steps: &[Step], light: Light) -> Vec<f64> {
                 let light = if size.exceeds(part.size) { Light::Gamma } else { light };
                 scaled = Some((reference::scaled(plane, part, size, light), size));
             }
-            (Step::Rotate { degrees, .. }, _) => assert_eq!(degrees % 90, 0),
+            (Step::Rotate { angle, .. }, _) => assert!(angle.quarter_turns().is_some()),
             (step, _) => panic!("{step:?} is not asked for"),
         }
     }

@@ -111,6 +111,7 @@ fn stage(change: Change) -> Stage {
         Change::Gamma(gamma) => table(|v| 255.0 * (v / 255.0).powf(1.0 / f64::from(gamma))),
         Change::Multiply(percent) => table(|v| v * f64::from(percent) / 100.0),
         Change::Invert => table(|v| 255.0 - v),
+        Change::Threshold(percent) => table(|v| if v >= 2.55 * f64::from(percent) { 255.0 } else { 0.0 }),
         Change::Grayscale => Stage::Matrix([LUMA; 3]),
         Change::Saturation(percent) => Stage::Matrix(saturation(1.0 + f64::from(percent) / 100.0)),
         Change::Hue(degrees) => Stage::Matrix(hue(f64::from(degrees))),
@@ -198,6 +199,7 @@ mod tests {
             (Change::Multiply(150), [0, 100, 200], [0, 150, 255]),
             (Change::Multiply(0), [9, 100, 200], [0, 0, 0]),
             (Change::Invert, [0, 100, 255], [255, 155, 0]),
+            (Change::Threshold(50), [127, 128, 255], [0, 255, 255]),
             // 0.299 × 255 = 76.2.
             (Change::Grayscale, [255, 0, 0], [76, 76, 76]),
             (Change::Saturation(-100), [255, 0, 0], [76, 76, 76]),

@@ -6,7 +6,7 @@ use crate::color::Color;
 use crate::engine::Error;
 use crate::engine::image::{Frame, Layout, Sample};
 use crate::engine::limits::Cancel;
-use crate::geometry::{Gravity, Orientation, Size};
+use crate::geometry::{Angle, Gravity, Orientation, Size};
 
 /// Edge of the square blocks that [`orient`] copies: a block of source and of target rows fits the first-level cache.
 const BLOCK: usize = 32;
@@ -86,7 +86,7 @@ fn remap<const N: usize, S: Sample>(stored: &[S], size: Size, walk: &Walk) -> Ve
     turned.into_flattened()
 }
 
-/// Turns `frame` clockwise by `degrees` about its centre, which comes to lie on the centre of `canvas`; `background`
+/// Turns `frame` clockwise by `angle` about its centre, which comes to lie on the centre of `canvas`; `background`
 /// fills what the picture does not cover, and what lies outside the canvas is cut.
 ///
 /// Multiples of 90 are exact; other angles are sampled with a Catmull-Rom kernel in premultiplied colour, and the
@@ -98,21 +98,20 @@ fn remap<const N: usize, S: Sample>(stored: &[S], size: Size, walk: &Walk) -> Ve
 /// [`Error::Cancelled`], looked for in each row of other angles.
 pub fn rotate<S: Sample>(
     frame: Frame<S>,
-    degrees: u16,
+    angle: Angle,
     canvas: Size,
     background: Color,
     cancel: &Cancel,
 ) -> Result<Frame<S>, Error> {
-    let degrees = degrees % 360;
-    if degrees.is_multiple_of(90) {
-        let turned = quarter_turns(frame, (degrees / 90) as u8);
+    if let Some(turns) = angle.quarter_turns() {
+        let turned = quarter_turns(frame, turns);
         let offset = Gravity::Center.place(turned.size(), canvas, 0, 0);
         return Ok(canvas::place(turned, canvas, offset, background));
     }
     let transparent = frame.layout() == Layout::Rgba || !background.is_opaque();
     let layout = if transparent { Layout::Rgba } else { Layout::Rgb };
     let frame = frame.into_layout(layout);
-    let turn = Turn::new(frame.size(), f64::from(degrees), canvas);
+    let turn = Turn::new(frame.size(), angle.degrees(), canvas);
     let pixels = match layout {
         Layout::Rgba => sample_all::<S, 4>(&frame, &turn, canvas, background, cancel)?,
         Layout::Rgb | Layout::Gray => sample_all::<S, 3>(&frame, &turn, canvas, background, cancel)?,
@@ -246,15 +245,19 @@ mod tests {
     use super::*;
     use crate::engine::limits::tests::looks_of;
 
-    fn rotate(frame: Frame, degrees: u16, canvas: Size, background: Color) -> Frame {
-        super::rotate(frame, degrees, canvas, background, &Cancel::default()).expect("nothing stops it")
+    fn rotate(frame: Frame, degrees: i32, canvas: Size, background: Color) -> Frame {
+        super::rotate(frame, Angle::of_degrees(degrees), canvas, background, &Cancel::default())
+            .expect("nothing stops it")
     }
 
     #[test]
     fn odd_angles_stop_between_rows() {
         let card = Frame::filled(Size::new(20, 20), Layout::Rgb, [9; 4]);
         let canvas = Size::new(20, 60);
-        assert_eq!(looks_of(|cancel| super::rotate(card.clone(), 30, canvas, Color::WHITE, cancel)), 60);
+        assert_eq!(
+            looks_of(|cancel| super::rotate(card.clone(), Angle::of_degrees(30), canvas, Color::WHITE, cancel)),
+            60
+        );
     }
 
     #[test]
