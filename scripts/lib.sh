@@ -146,6 +146,11 @@ need_npm_client() {
   printf '%s' "$1" >"$stamp"
 }
 
+# What the validator of IIIF tells files apart by.
+need_libmagic() {
+  /sbin/ldconfig -p | grep -q 'libmagic\.so\.1' || apt_get libmagic1
+}
+
 # A browser that runs, by its path in $chromium. Ubuntu's chromium packages are only pointers to a snap, which does
 # not run in a container: that one is found out by running it.
 find_chromium() {

@@ -19,6 +19,7 @@ use self::node::{job_tasks, open_purges, open_queue};
 use crate::cache::sources::Freshness;
 use crate::cache::tier::{Folder, Tier};
 use crate::config::{BucketConfig, Config, TlsConfig};
+use crate::engine::limits::Limits;
 use crate::helpers;
 use crate::http::health::{self, Health};
 use crate::http::metrics::{self as metrics_api, Watched};
@@ -31,8 +32,8 @@ use crate::http::tls::{self, Certificate};
 use crate::http::{api, jobs as jobs_api, server};
 use crate::jobs::queue::Queue;
 use crate::metrics::Metrics;
-use crate::plan::Plan;
 use crate::plan::style::StyleFile;
+use crate::plan::{Plan, iiif};
 use crate::settings::Mistake;
 use crate::store::guard::AddressGuard;
 use crate::store::objects::Objects;
@@ -182,6 +183,7 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
         auto_format: bucket.auto_format,
         client_hints: bucket.client_hints,
         dialect: bucket.dialect,
+        iiif: bucket.iiif,
     };
     Ok(Delivery {
         transformer: transformer(config)?.with_tier(tier(config)?),
@@ -190,8 +192,16 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
         rules: config.buckets.iter().map(|(name, bucket)| (name.clone(), rules(bucket))).collect::<HashMap<_, _>>(),
         interim_max_age: config.cache.interim_max_age,
         recent: Recent::default(),
+        iiif_bounds: iiif_bounds(config),
+        over_tls: config.tls.is_some(),
         records: OnceLock::new(),
     })
+}
+
+/// What results may have at most, in the words of IIIF.
+fn iiif_bounds(config: &Config) -> iiif::Bounds {
+    let Limits { output_edge, output_pixels, .. } = config.limits.image;
+    iiif::Bounds::new(output_edge, output_pixels, config.delivery.iiif_strict)
 }
 
 /// Mistakes as one error, a line each.

@@ -14,6 +14,7 @@ mod identity;
 mod pictures;
 mod rendered;
 mod set;
+mod shown;
 pub mod two_speeds;
 pub mod upgrade;
 
@@ -47,6 +48,7 @@ pub use identity::{Identity, Wish};
 use pictures::unusable;
 pub use rendered::{Rendered, Timings, media_type_of};
 use rendered::{StageClock, rendered};
+pub use shown::Shown;
 use two_speeds::{Interactive, TwoSpeeds};
 use upgrade::Upgrades;
 

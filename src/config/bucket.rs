@@ -33,6 +33,8 @@ pub struct BucketConfig {
     /// Whether an object whose key is the whole path is served before a style is looked for. The styles file may say
     /// otherwise.
     pub prefer_style_as_key: bool,
+    /// Whether its pictures are served by the IIIF Image API too, at `/iiif/2/…` and `/iiif/3/…`. Default yes.
+    pub iiif: bool,
     /// Whether a format that nobody names is left to what the client takes, as with `format/auto`.
     pub auto_format: bool,
     /// Whether sizes and qualities follow what clients tell of themselves.
@@ -109,6 +111,7 @@ fn read(name: &str, mut section: Section<'_>, claims: &mut Claims) -> BucketConf
     let prefer_style_as_key = section.or("prefer_style_as_key", false);
     let auto_format = section.or("auto_format", false);
     let client_hints = section.or("client_hints", false);
+    let iiif = section.or("iiif", true);
     let dialect = section.or("dialect", Dialect::Qiniu);
     let max_age = section.get("max_age");
     let fresh = section.get("fresh").map(|Span(span)| span);
@@ -127,6 +130,7 @@ fn read(name: &str, mut section: Section<'_>, claims: &mut Claims) -> BucketConf
         prefer_style_as_key,
         auto_format,
         client_hints,
+        iiif,
         dialect,
         max_age,
         fresh,

@@ -152,6 +152,8 @@ pub struct LimitsConfig {
 pub struct DeliveryConfig {
     /// What becomes of requests over `limits.interactive_milliseconds`. Default `refuse`.
     pub over_budget: OverBudget,
+    /// Whether an IIIF size `!w,h` that is larger than the region is a mistake: what the validator wants, not the standard. Default no.
+    pub iiif_strict: bool,
 }
 
 /// `[fetch]`

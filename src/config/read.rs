@@ -171,7 +171,10 @@ fn read_limits(mut section: Section<'_>) -> LimitsConfig {
 }
 
 fn read_delivery(mut section: Section<'_>) -> DeliveryConfig {
-    let config = DeliveryConfig { over_budget: section.or("over_budget", OverBudget::default()) };
+    let config = DeliveryConfig {
+        over_budget: section.or("over_budget", OverBudget::default()),
+        iiif_strict: section.or("iiif_strict", false),
+    };
     section.finish();
     config
 }

@@ -101,6 +101,7 @@ interactive_milliseconds = 250
 
 [delivery]
 over_budget = "accept"
+iiif_strict = true
 
 [fetch]
 allow = ["127.0.0.0/8", "::1/128"]
@@ -202,7 +203,7 @@ fn every_key_is_read() {
             interactive_milliseconds: Some(250),
         }
     );
-    assert_eq!(config.delivery.over_budget, OverBudget::Accept);
+    assert_eq!((config.delivery.over_budget, config.delivery.iiif_strict), (OverBudget::Accept, true));
     assert!(config.fetch.allow[0].contains("127.0.0.1".parse().unwrap()));
     assert_eq!((config.fetch.allow.len(), config.fetch.ports), (2, vec![80, 8080]));
     let jobs = JobsConfig {

@@ -13,7 +13,7 @@ use super::recent::Known;
 use super::respond::{self, Body, Caching, Failure, full, set};
 use super::server::Respond;
 use super::target::{Delivery, Target, lane, path_and_query};
-use super::{hints, negotiation, raw, saveas};
+use super::{hints, iiif, negotiation, raw, saveas};
 use crate::cache::Origin;
 use crate::config::bucket::Dialect;
 use crate::plan::Plan;
@@ -40,9 +40,9 @@ impl Delivery {
             Method::GET | Method::HEAD if self.dialect(request) == Dialect::Tencent => {
                 Box::pin(self.answer_as_tencent(request)).await
             }
-            Method::GET | Method::HEAD => match self.get(request).await {
-                Ok(response) => response,
-                Err(failure) => failure.into_response(),
+            Method::GET | Method::HEAD => match iiif::Call::of(self, request) {
+                Some(call) => Box::pin(self.answer_as_iiif(request, &call)).await,
+                None => self.get(request).await.unwrap_or_else(Failure::into_response),
             },
             Method::OPTIONS => preflight(request.headers()),
             _ => Failure { status: StatusCode::METHOD_NOT_ALLOWED, message: "method not allowed".into(), kind: None }
@@ -84,7 +84,7 @@ impl Delivery {
         if response.status().is_success() {
             set(response.headers_mut(), header::CONTENT_TYPE, &rendered.media_type);
             caching.apply(response.headers_mut());
-            target.name_attachment(response.headers_mut());
+            target.name(response.headers_mut());
         }
         set(response.headers_mut(), http::HeaderName::from_static("server-timing"), &timing(&rendered, origin));
         if response.status() == StatusCode::OK && choice.is_final() {
@@ -136,7 +136,7 @@ pub(super) fn decorate(headers: &mut HeaderMap) {
 /// `Server-Timing` of what the cache had.
 pub(super) const HIT: &str = "cache;desc=hit";
 
-const EXPOSED_HEADERS: &str = "Content-Length, Content-Range, Content-Type, ETag, Last-Modified, Location, Retry-After, Server-Timing, X-Request-Id, X-Reqid";
+const EXPOSED_HEADERS: &str = "Content-Length, Content-Range, Content-Type, ETag, Last-Modified, Link, Location, Retry-After, Server-Timing, X-Request-Id, X-Reqid";
 const CONTENT_POLICY: &str = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox";
 
 /// 200 with the whole body, 206 with a part of it, or 416.

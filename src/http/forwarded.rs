@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, header::FORWARDED};
+use http::{HeaderMap, Request, header::FORWARDED};
 
 use crate::config::{ClientHeader, ServerConfig};
 use crate::settings::cidr::Cidr;
@@ -44,6 +44,15 @@ impl Proxies {
             ClientHeader::XForwardedFor => Box::new(elements(headers, "x-forwarded-for").map(address)),
             ClientHeader::Forwarded => Box::new(elements(headers, FORWARDED.as_str()).map(forwarded_for)),
         }
+    }
+}
+
+/// The scheme that a client sees, for addresses in answers to it: what a proxy says, else the listener's own.
+pub(super) fn scheme<B>(request: &Request<B>, over_tls: bool) -> &'static str {
+    let said = request.headers().get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+    match said.map_or(over_tls, |said| said.eq_ignore_ascii_case("https")) {
+        true => "https",
+        false => "http",
     }
 }
 

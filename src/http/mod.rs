@@ -10,6 +10,7 @@ mod forwarded;
 pub mod graphql;
 pub mod health;
 mod hints;
+mod iiif;
 pub mod jobs;
 pub mod metrics;
 mod negotiation;

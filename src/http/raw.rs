@@ -69,7 +69,7 @@ async fn answer_as<B>(
     let headers = response.headers_mut();
     set(headers, header::CONTENT_TYPE, &media_type);
     caching.apply(headers);
-    target.name_attachment(headers);
+    target.name(headers);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let Some(length) = meta.bytes {
         let sent = range.as_ref().map_or(length, |range| range.end - range.start);

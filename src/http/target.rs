@@ -14,9 +14,9 @@ use crate::auth::{KeyRing, download, signed_url};
 use crate::config::bucket::Dialect;
 use crate::error::ErrorKind;
 use crate::jobs::queue::Queue;
-use crate::plan::Plan;
 use crate::plan::query::Query;
 use crate::plan::style::{StyleFile, StyleSheet};
+use crate::plan::{Plan, iiif};
 use crate::store::Bucket;
 use crate::transform::Transformer;
 use crate::workers::Lane;
@@ -40,6 +40,8 @@ pub struct BucketRules {
     pub client_hints: bool,
     /// Whose grammar its URLs are in.
     pub dialect: Dialect,
+    /// Whether its pictures are served by the IIIF Image API too.
+    pub iiif: bool,
 }
 
 /// Everything that delivery needs, shared by all connections.
@@ -57,6 +59,10 @@ pub struct Delivery {
     pub interim_max_age: Duration,
     /// What was answered a moment ago.
     pub recent: Recent,
+    /// What IIIF requests get at most.
+    pub iiif_bounds: iiif::Bounds,
+    /// Whether the listener speaks TLS.
+    pub over_tls: bool,
     /// Where styles are that requests have made; servers without access keys have none.
     pub records: OnceLock<Queue>,
 }
@@ -76,6 +82,8 @@ pub struct Target {
     pub expires: Option<u64>,
     /// The styles that it was read by, where the same URL means the same for as long as they are in force.
     pub read_by: Option<Arc<StyleSheet>>,
+    /// `Link`: what it is better known as.
+    pub link: Option<String>,
 }
 
 impl Delivery {
@@ -122,7 +130,7 @@ impl Delivery {
         // Signatures and tokens end, and objects with the name of a styled path come and go.
         let is_passing = rules.signed || rules.private || (prefers_key && named.style.is_some());
         let read_by = (!is_passing).then(|| Arc::clone(&styles));
-        Ok(Target { bucket, key, plan, attname: query.attname, expires, read_by })
+        Ok(Target { bucket, key, plan, attname: query.attname, expires, read_by, link: None })
     }
 
     /// The query without what signs the URL, where the bucket wants that, and until when it is good.
@@ -163,7 +171,15 @@ impl Delivery {
         }
         let meaning = |(key, style): (String, Option<&str>)| {
             let plan = plan_of(style, query.pipeline.as_deref())?;
-            Ok(Target { bucket: Arc::clone(&bucket), key, plan, attname: None, expires: None, read_by: None })
+            Ok(Target {
+                bucket: Arc::clone(&bucket),
+                key,
+                plan,
+                attname: None,
+                expires: None,
+                read_by: None,
+                link: None,
+            })
         };
         readings.into_iter().map(meaning).collect()
     }
@@ -196,7 +212,7 @@ impl Delivery {
     }
 
     /// Whether only styles of a bucket are served; the styles file has the last word.
-    fn is_protected(&self, bucket: &str) -> bool {
+    pub(super) fn is_protected(&self, bucket: &str) -> bool {
         let configured = self.rules.get(bucket).is_some_and(|rules| rules.protected);
         self.styles.current().is_protected(bucket).unwrap_or(configured)
     }
@@ -222,8 +238,15 @@ impl Delivery {
 }
 
 impl Target {
-    /// `Content-Disposition` where the URL asks to save the answer under a name.
-    pub fn name_attachment(&self, headers: &mut HeaderMap) {
+    /// `Link`, and `Content-Disposition` where the URL asks to save the answer under a name.
+    pub fn name(&self, headers: &mut HeaderMap) {
+        if let Some(link) = &self.link {
+            set(headers, header::LINK, link);
+        }
+        self.name_attachment(headers);
+    }
+
+    fn name_attachment(&self, headers: &mut HeaderMap) {
         let Some(name) = &self.attname else { return };
         let base = self.key.rsplit('/').next().unwrap_or(&self.key);
         let name = if name.is_empty() { base } else { name };

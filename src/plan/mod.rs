@@ -17,6 +17,7 @@ pub mod flatten;
 pub mod flip;
 mod fop;
 pub mod hints;
+pub mod iiif;
 pub mod image_mogr2;
 pub mod image_slim;
 pub mod image_view;

@@ -45,6 +45,7 @@ mod golden;
 mod helpers;
 mod hostile;
 mod hostile_files;
+mod iiif;
 #[cfg(feature = "sqlite")]
 mod jobs_model;
 mod jobs_pfop;

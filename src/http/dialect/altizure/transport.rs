@@ -15,6 +15,7 @@ use super::mutation::Mutation;
 use super::query::Query;
 use super::{Altizure, Caller};
 use crate::auth::user_token;
+use crate::http::forwarded::scheme;
 use crate::http::graphql::{self, execute, refusal};
 use crate::http::target::host;
 
@@ -50,7 +51,8 @@ fn caller(altizure: &Altizure, request: &Request, now: SystemTime) -> Result<Cal
     if header("key").is_none_or(|key| altizure.keys.get(key).is_none()) {
         return Err((StatusCode::UNAUTHORIZED, "key is missing or unknown; expected an application's key".to_owned()));
     }
-    let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    // The API listener speaks no TLS.
+    let scheme = scheme(request, false);
     let mut caller = Caller { user: None, origin: format!("{scheme}://{}", host(request).unwrap_or("localhost")), now };
     let token = header("altitoken").map(|token| user_token::verify(token, caller.seconds(), &altizure.keys));
     caller.user = token.and_then(Result::ok).map(|grant| grant.access_key);

@@ -57,7 +57,7 @@ impl Delivery {
             None => {}
         }
         // Styles of such buckets are records, which may change with the next request.
-        Ok(Target { bucket, key, plan, attname: None, expires, read_by: None })
+        Ok(Target { bucket, key, plan, attname: None, expires, read_by: None, link: None })
     }
 
     /// A rule, or the one that it names by `style/`.
@@ -100,7 +100,7 @@ impl Delivery {
 pub(in crate::http) fn meaning(bucket: Arc<Bucket>, key: String, query: &str) -> Result<Target, respond::Failure> {
     let rule = rule_of(query).filter(|rule| tencent::style_of(rule).is_none());
     let plan: Option<Plan> = rule.map(|rule| tencent::parse(&rule)).transpose()?;
-    Ok(Target { bucket, key, plan, attname: None, expires: None, read_by: None })
+    Ok(Target { bucket, key, plan, attname: None, expires: None, read_by: None, link: None })
 }
 
 fn rule_of(query: &str) -> Option<String> {

@@ -82,8 +82,15 @@ impl Tencent {
             None => None,
         };
         let expires = None;
-        let target =
-            Target { bucket: call.bucket.clone(), key: call.path.clone(), plan, attname: None, expires, read_by: None };
+        let target = Target {
+            bucket: call.bucket.clone(),
+            key: call.path.clone(),
+            plan,
+            attname: None,
+            expires,
+            read_by: None,
+            link: None,
+        };
         let request = http::Request::from_parts(parts, ());
         let mut response = self.delivery.deliver(&request, target).await?;
         // What a signature opened is nobody else's.
