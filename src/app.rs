@@ -21,6 +21,7 @@ use crate::cache::tier::{Folder, Tier};
 use crate::config::{BucketConfig, Config, TlsConfig};
 use crate::engine::limits::Limits;
 use crate::helpers;
+use crate::http::dialect::dlcs::delivery::Published;
 use crate::http::health::{self, Health};
 use crate::http::metrics::{self as metrics_api, Watched};
 use crate::http::observe::Listener;
@@ -193,6 +194,7 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
         interim_max_age: config.cache.interim_max_age,
         recent: Recent::default(),
         iiif_bounds: iiif_bounds(config),
+        published: published(config),
         over_tls: config.tls.is_some(),
         records: OnceLock::new(),
     })
@@ -202,6 +204,12 @@ pub fn delivery(config: &Config, styles: PathBuf) -> anyhow::Result<Delivery> {
 fn iiif_bounds(config: &Config) -> iiif::Bounds {
     let Limits { output_edge, output_pixels, .. } = config.limits.image;
     iiif::Bounds::new(output_edge, output_pixels, config.delivery.iiif_strict)
+}
+
+/// What is served of DLCS customers' pictures.
+fn published(config: &Config) -> Published {
+    let buckets = config.dlcs.customers.iter().map(|(number, customer)| (*number, customer.bucket.clone()));
+    Published { buckets: buckets.collect(), thumbs: config.dlcs.thumbs.clone() }
 }
 
 /// Mistakes as one error, a line each.

@@ -79,7 +79,13 @@ fn dlcs(shared: &Shared<'_>, (queue, keys): &Jobs) -> Router {
         return Router::new();
     }
     let buckets = shared.delivery.transformer.shared_buckets();
-    dlcs::router(Dlcs { queue: queue.clone(), buckets, keys: Arc::clone(keys), config: Arc::new(config.clone()) })
+    dlcs::router(Dlcs {
+        queue: queue.clone(),
+        buckets,
+        keys: Arc::clone(keys),
+        config: Arc::new(config.clone()),
+        delivery_port: shared.images.port(),
+    })
 }
 
 fn blitline(shared: &Shared<'_>, (queue, keys): &Jobs) -> Blitline {

@@ -207,11 +207,20 @@ pub struct DlcsConfig {
     pub thumbs: Vec<u32>,
     /// Where the API is as its callers see it. Default: the host that they ask.
     pub url: Option<String>,
+    /// Where pictures are as their viewers see them. Default: the delivery listener of the host that is asked.
+    pub images_url: Option<String>,
 }
 
 impl Default for DlcsConfig {
     fn default() -> Self {
-        Self { customers: BTreeMap::new(), max_batch: 250, legacy: false, thumbs: vec![1024, 400, 200, 100], url: None }
+        Self {
+            customers: BTreeMap::new(),
+            max_batch: 250,
+            legacy: false,
+            thumbs: vec![1024, 400, 200, 100],
+            url: None,
+            images_url: None,
+        }
     }
 }
 

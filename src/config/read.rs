@@ -251,12 +251,15 @@ fn read_dlcs(mut section: Section<'_>, references: &mut References) -> DlcsConfi
         }
         customer.finish();
     }
+    let mut address = |name| section.get::<String>(name).map(|url| url.trim_end_matches('/').to_owned());
+    let (url, images_url) = (address("url"), address("images_url"));
     let config = DlcsConfig {
         customers,
         max_batch: max_batch.map_or(default.max_batch, |it| it.value.get()),
         legacy: section.or("legacy", default.legacy),
         thumbs: section.list("thumbs").map_or(default.thumbs, |list| values(Some(list))),
-        url: section.get::<String>("url").map(|url| url.trim_end_matches('/').to_owned()),
+        url,
+        images_url,
     };
     section.finish();
     config

@@ -126,6 +126,7 @@ max_batch = 300
 legacy = true
 thumbs = [300]
 url = "https://dlcs.example.com/"
+images_url = "https://i.example.com/"
 
 [dlcs.customers.2]
 key    = "AK_demo"
@@ -230,6 +231,7 @@ fn every_key_is_read() {
     );
     assert_eq!((config.dlcs.max_batch, config.dlcs.legacy, config.dlcs.thumbs), (300, true, vec![300]));
     assert_eq!(config.dlcs.url.as_deref(), Some("https://dlcs.example.com"));
+    assert_eq!(config.dlcs.images_url.as_deref(), Some("https://i.example.com"));
     let altizure = config.altizure.unwrap();
     assert_eq!((altizure.bucket.as_str(), altizure.max_projects, altizure.max_images), ("photos", 3, 10_000));
 }

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 
 use super::body::Timed;
 use super::conditional::{self, Selection, Validators};
+use super::dialect::dlcs::delivery as dlcs;
 use super::observe;
 use super::recent::Known;
 use super::respond::{self, Body, Caching, Failure, full, set};
@@ -40,16 +41,23 @@ impl Delivery {
             Method::GET | Method::HEAD if self.dialect(request) == Dialect::Tencent => {
                 Box::pin(self.answer_as_tencent(request)).await
             }
-            Method::GET | Method::HEAD => match iiif::Call::of(self, request) {
-                Some(call) => Box::pin(self.answer_as_iiif(request, &call)).await,
-                None => self.get(request).await.unwrap_or_else(Failure::into_response),
-            },
+            Method::GET | Method::HEAD => self.answer_by_path(request).await,
             Method::OPTIONS => preflight(request.headers()),
             _ => Failure { status: StatusCode::METHOD_NOT_ALLOWED, message: "method not allowed".into(), kind: None }
                 .into_response(),
         };
         decorate(response.headers_mut());
         response
+    }
+
+    async fn answer_by_path<B>(&self, request: &Request<B>) -> Response<Body> {
+        if let Some(call) = dlcs::Call::of(self, request) {
+            return Box::pin(self.answer_as_dlcs(request, &call)).await;
+        }
+        if let Some(call) = iiif::Call::of(self, request) {
+            return Box::pin(self.answer_as_iiif(request, &call)).await;
+        }
+        self.get(request).await.unwrap_or_else(Failure::into_response)
     }
 
     async fn get<B>(&self, request: &Request<B>) -> Result<Response<Body>, Failure> {

@@ -18,8 +18,7 @@ impl Served {
         if !own.is_empty() {
             return own;
         }
-        let end = asked.rfind(':').filter(|colon| !asked[*colon..].contains(']')).unwrap_or(asked.len());
-        vec![format!("{}:{}", &asked[..end], self.delivery_port)]
+        vec![beside(asked, self.delivery_port)]
     }
 
     /// What the address of each of a bucket's objects begins with, without scheme and slash at its end; `None` where another
@@ -36,6 +35,12 @@ impl Served {
     fn domains_of(&self, bucket: &str) -> impl Iterator<Item = &str> {
         self.domains.get(bucket).into_iter().flatten().map(String::as_str)
     }
+}
+
+/// Another port of the host that was asked.
+pub fn beside(asked: &str, port: u16) -> String {
+    let end = asked.rfind(':').filter(|colon| !asked[*colon..].contains(']')).unwrap_or(asked.len());
+    format!("{}:{port}", &asked[..end])
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Request, Uri, header};
 use percent_encoding::percent_decode_str;
 
+use super::dialect::dlcs::delivery::Published;
 use super::dialect::tencent::delivery as tencent;
 use super::recent::Recent;
 use super::respond::{self, Failure, set};
@@ -61,6 +62,8 @@ pub struct Delivery {
     pub recent: Recent,
     /// What IIIF requests get at most.
     pub iiif_bounds: iiif::Bounds,
+    /// Registered pictures.
+    pub published: Published,
     /// Whether the listener speaks TLS.
     pub over_tls: bool,
     /// Where styles are that requests have made; servers without access keys have none.

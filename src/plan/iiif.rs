@@ -60,6 +60,10 @@ pub struct Resolved {
     pub plan: Plan,
     /// `region/size/rotation/quality.format` as the standard spells it best.
     pub canonical: String,
+    /// What the region is scaled to.
+    pub size: Size,
+    /// Whether the region is the whole picture.
+    pub is_whole: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,9 +221,16 @@ impl ImageRequest {
             true => "full".to_owned(),
             false => format!("{},{},{},{}", rect.x, rect.y, rect.size.width, rect.size.height),
         };
-        let size = size::canonical(version, rect.size, size, bounds);
         let plan = Plan::parse(&stages.join("|"))?;
-        Ok(Resolved { plan, canonical: format!("{region}/{size}/{self}") })
+        let spelled = size::canonical(version, rect.size, size, bounds);
+        Ok(Resolved { plan, canonical: format!("{region}/{spelled}/{self}"), size, is_whole })
+    }
+}
+
+impl ImageRequest {
+    /// Whether nothing is asked for but a size, as JPEG.
+    pub fn is_plain(&self) -> bool {
+        self.to_string() == "0/default.jpg"
     }
 }
 

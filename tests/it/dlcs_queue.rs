@@ -119,8 +119,8 @@ async fn a_batch_is_fetched_checked_stored_and_counted() {
         ("family", json!("I")),
         ("string1", json!("b123")),
         ("maxUnauthorised", json!(-1)),
-        ("imageService", json!("https://api.dlcs.example/iiif-img/2/1/a")),
-        ("thumbnailImageService", json!("https://api.dlcs.example/thumbs/2/1/a")),
+        ("imageService", json!(format!("http://{}/iiif-img/2/1/a", server.running.delivery))),
+        ("thumbnailImageService", json!(format!("http://{}/thumbs/2/1/a", server.running.delivery))),
         ("batch", batch["@id"].clone()),
     ] {
         assert_eq!(image[name], value, "{name}");

@@ -31,6 +31,7 @@ mod delta_e;
 mod depth;
 mod determinism;
 mod dlcs_assets;
+mod dlcs_images;
 mod dlcs_queue;
 mod explain;
 mod fast_path;

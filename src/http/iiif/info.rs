@@ -21,7 +21,16 @@ pub(super) struct Information<'a> {
     pub(super) id: &'a str,
     /// As it is shown.
     pub(super) size: Size,
-    pub(super) bounds: Bounds,
+    pub(super) level: Level<'a>,
+}
+
+/// What is served of a picture.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Level<'a> {
+    /// These sizes, the smallest first, and nothing else.
+    Zero(&'a [Size]),
+    /// Anything within bounds.
+    Two(Bounds),
 }
 
 #[derive(Serialize)]
@@ -60,6 +69,13 @@ struct Third<'a> {
     #[serde(flatten)]
     most: Option<Most>,
     sizes: Vec<Edges>,
+    #[serde(flatten)]
+    extras: Option<ThirdExtras>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ThirdExtras {
     tiles: [Tiles; 1],
     extra_formats: Vec<&'static str>,
     extra_qualities: [&'static str; 3],
@@ -77,9 +93,17 @@ struct Second<'a> {
     protocol: &'static str,
     width: u32,
     height: u32,
-    profile: (&'static str, SecondExtras),
+    profile: Vec<SecondProfile>,
     sizes: Vec<Edges>,
-    tiles: [Tiles; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tiles: Option<[Tiles; 1]>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum SecondProfile {
+    Level(&'static str),
+    Extras(SecondExtras),
 }
 
 #[derive(Serialize)]
@@ -101,29 +125,37 @@ impl Information<'_> {
     }
 
     fn third(&self) -> Third<'_> {
+        let extras = |bounds| ThirdExtras {
+            tiles: [self.tiles(bounds)],
+            extra_formats: Format::extra().collect(),
+            extra_qualities: ["color", "gray", "bitonal"],
+            extra_features: ["mirroring", "rotationArbitrary", "canonicalLinkHeader", "profileLinkHeader"],
+        };
         Third {
             context: "http://iiif.io/api/image/3/context.json",
             id: self.id,
             r#type: "ImageService3",
             protocol: PROTOCOL,
-            profile: "level2",
+            profile: if self.bounds().is_some() { "level2" } else { "level0" },
             width: self.size.width,
             height: self.size.height,
             most: self.most(),
             sizes: self.sizes(),
-            tiles: [self.tiles()],
-            extra_formats: Format::extra().collect(),
-            extra_qualities: ["color", "gray", "bitonal"],
-            extra_features: ["mirroring", "rotationArbitrary", "canonicalLinkHeader", "profileLinkHeader"],
+            extras: self.bounds().map(extras),
         }
     }
 
     fn second(&self) -> Second<'_> {
-        let extras = SecondExtras {
+        let extras = |_| SecondExtras {
             formats: Format::extra().collect(),
             most: self.most(),
             supports: ["regionSquare", "mirroring", "rotationArbitrary", "canonicalLinkHeader", "profileLinkHeader"],
         };
+        let level = match self.level {
+            Level::Zero(_) => "http://iiif.io/api/image/2/level0.json",
+            Level::Two(_) => "http://iiif.io/api/image/2/level2.json",
+        };
+        let extras = self.bounds().map(extras).map(SecondProfile::Extras);
         Second {
             context: "http://iiif.io/api/image/2/context.json",
             id: self.id,
@@ -131,30 +163,42 @@ impl Information<'_> {
             protocol: PROTOCOL,
             width: self.size.width,
             height: self.size.height,
-            profile: ("http://iiif.io/api/image/2/level2.json", extras),
+            profile: [SecondProfile::Level(level)].into_iter().chain(extras).collect(),
             sizes: self.sizes(),
-            tiles: [self.tiles()],
+            tiles: self.bounds().map(|bounds| [self.tiles(bounds)]),
+        }
+    }
+
+    const fn bounds(&self) -> Option<Bounds> {
+        match self.level {
+            Level::Zero(_) => None,
+            Level::Two(bounds) => Some(bounds),
         }
     }
 
     fn most(&self) -> Option<Most> {
-        let Bounds { edge, area, .. } = self.bounds;
-        (!self.bounds.holds(self.size)).then_some(Most { max_width: edge, max_area: area })
+        let bounds = self.bounds().filter(|bounds| !bounds.holds(self.size))?;
+        Some(Most { max_width: bounds.edge, max_area: bounds.area })
     }
 
-    /// The picture's halves, quarters and so on, rounded up, the smallest first.
+    /// Those that are served, or the picture's halves, quarters and so on, rounded up; the smallest first.
     fn sizes(&self) -> Vec<Edges> {
+        let edges = |Size { width, height }| Edges { width, height };
+        let bounds = match self.level {
+            Level::Zero(sizes) => return sizes.iter().copied().map(edges).collect(),
+            Level::Two(bounds) => bounds,
+        };
         let scaled = |factor| Size::new(self.size.width.div_ceil(factor), self.size.height.div_ceil(factor));
         let is_listed = |size: &Size| size.long() >= SMALLEST.min(self.size.long());
-        let sizes = factors().map(scaled).take_while(is_listed).filter(|size| self.bounds.holds(*size));
-        let mut sizes: Vec<Edges> = sizes.map(|Size { width, height }| Edges { width, height }).collect();
+        let sizes = factors().map(scaled).take_while(is_listed).filter(|size| bounds.holds(*size));
+        let mut sizes: Vec<Edges> = sizes.map(edges).collect();
         sizes.reverse();
         sizes
     }
 
     /// Tiles at each power of two, up to the first at which one tile holds the picture.
-    fn tiles(&self) -> Tiles {
-        let width = TILE.min(self.bounds.edge);
+    fn tiles(&self, bounds: Bounds) -> Tiles {
+        let width = TILE.min(bounds.edge);
         let before = factors().take_while(|factor| self.size.long().div_ceil(*factor) > width).count();
         Tiles { width, scale_factors: factors().take(before + 1).collect() }
     }

@@ -41,6 +41,18 @@ pub struct Members {
     pub max_unauthorised: i64,
 }
 
+impl Members {
+    /// The longest side that everybody may see of the whole picture, in pixels; all of it where there is none. Where roles are
+    /// needed and no side is named, nothing is.
+    pub fn open_edge(&self) -> Option<u32> {
+        match u32::try_from(self.max_unauthorised) {
+            Ok(edge) => Some(edge),
+            Err(_) if self.roles.is_empty() => None,
+            Err(_) => Some(0),
+        }
+    }
+}
+
 /// Names a picture among those of a customer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
@@ -225,6 +237,11 @@ impl Asset {
             State::Cancelled => Some("it was cancelled"),
             _ => None,
         }
+    }
+
+    /// Whether it is read, and a picture.
+    pub fn is_ready(&self) -> bool {
+        self.job.state == State::Succeeded && self.size().is_some()
     }
 
     /// Its width and height in pixels, once it is read.

@@ -237,7 +237,7 @@ pub(super) fn document(base: &Base, customer: &Customer, asset: &Asset) -> Value
         "@type": "vocab:Image",
         "id": name.id,
         "space": name.space,
-        "imageService": format!("{}/iiif-img/{service}", base.0),
+        "imageService": format!("{}/iiif-img/{service}", base.images),
         "created": date(*created),
         "origin": members.origin,
         "tags": members.tags,
@@ -263,7 +263,7 @@ pub(super) fn document(base: &Base, customer: &Customer, asset: &Asset) -> Value
         document[format!("number{index}")] = key.into();
     }
     if has_channel(members, "thumbs") {
-        document["thumbnailImageService"] = format!("{}/thumbs/{service}", base.0).into();
+        document["thumbnailImageService"] = format!("{}/thumbs/{service}", base.images).into();
     }
     if let Some(batch) = batch {
         document["batch"] = format!("{of}/queue/batches/{batch}").into();

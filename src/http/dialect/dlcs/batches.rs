@@ -53,10 +53,10 @@ fn queue_document(base: &Base, customer: &Customer, path: &str, waiting: Waiting
 /// What all customers wait for; anybody may ask.
 pub(super) async fn everybodys(State(dlcs): State<Dlcs>, headers: HeaderMap) -> Result<Response, Failure> {
     let [ordinary, first] = dlcs.queue.assets_waiting(None).await?;
-    let base = Base::of(&dlcs.config, &headers);
+    let base = Base::of(&dlcs, &headers);
     let document = json!({
         "@context": CONTEXT,
-        "@id": format!("{}/queue", base.0),
+        "@id": format!("{}/queue", base.api),
         "@type": "vocab:QueueSummary",
         "incoming": ordinary.pictures,
         "priority": first.pictures,

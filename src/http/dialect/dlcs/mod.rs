@@ -2,6 +2,7 @@
 
 mod asset;
 mod batches;
+pub mod delivery;
 mod hydra;
 mod images;
 mod intake;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 use self::hydra::Failure;
 use crate::auth::{KeyRing, basic};
 use crate::config::{DlcsConfig, DlcsCustomer};
+use crate::http::served;
 use crate::jobs::queue::Queue;
 use crate::store::Buckets;
 
@@ -43,6 +45,8 @@ pub struct Dlcs {
     pub keys: Arc<KeyRing>,
     /// Customers and limits.
     pub config: Arc<DlcsConfig>,
+    /// The port of the delivery listener.
+    pub delivery_port: u16,
 }
 
 /// The routes.
@@ -113,18 +117,27 @@ struct Customer {
     bucket: String,
 }
 
-/// Where the API is as its callers see it, without a slash at its end.
+/// Where things are as callers see them, without a slash at their ends.
 #[derive(Clone, Debug)]
-struct Base(String);
+struct Base {
+    api: String,
+    /// Where pictures are served.
+    images: String,
+}
 
 impl Base {
-    fn of(config: &DlcsConfig, headers: &HeaderMap) -> Self {
+    fn of(dlcs: &Dlcs, headers: &HeaderMap) -> Self {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        Self(config.url.clone().unwrap_or_else(|| format!("http://{host}")))
+        let DlcsConfig { url, images_url, .. } = &*dlcs.config;
+        let images = || format!("http://{}", served::beside(host, dlcs.delivery_port));
+        Self {
+            api: url.clone().unwrap_or_else(|| format!("http://{host}")),
+            images: images_url.clone().unwrap_or_else(images),
+        }
     }
 
     fn customer(&self, customer: &Customer) -> String {
-        format!("{}/customers/{}", self.0, customer.number)
+        format!("{}/customers/{}", self.api, customer.number)
     }
 }
 
@@ -144,7 +157,7 @@ async fn customers_own(
     if caller.access_key != *key && !dlcs.keys.allows_all(&caller.access_key) {
         return unauthorized();
     }
-    let base = Base::of(&dlcs.config, request.headers());
+    let base = Base::of(&dlcs, request.headers());
     let extensions = request.extensions_mut();
     extensions.insert(Customer { number, key: key.clone(), bucket: bucket.clone() });
     extensions.insert(base);
