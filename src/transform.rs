@@ -15,6 +15,7 @@ mod pictures;
 mod rendered;
 mod set;
 mod shown;
+mod trim;
 pub mod two_speeds;
 pub mod upgrade;
 
@@ -384,7 +385,8 @@ impl Transformer {
         pictures: Vec<Bytes>,
         so_far: Timings,
     ) -> Result<Rendered, Error> {
-        let mut program = self.program(&identity.plan, source, &pictures, identity.rendering)?;
+        let plan = self.settled(&identity.plan, source, &pictures, identity.rendering).await?;
+        let mut program = self.program(&plan, source, &pictures, identity.rendering)?;
         identity.check_budget(&program)?;
         let known_quality = if program.is_scored() { self.qualities.get(identity.cache_key).await } else { None };
         if let Some(quality) = known_quality {
@@ -396,7 +398,7 @@ impl Transformer {
         let permit = self.workers.permit(program.cost.memory_bytes + rung_bytes).await?;
         let wait = so_far.wait + clock.elapsed();
         let limits = self.config.limits.clone();
-        let (plan, rendering) = (identity.plan.clone(), identity.rendering);
+        let rendering = identity.rendering;
         let task = contained::Task { plan, rendering, known_quality, program, pictures };
         let (source, helpers) = (source.clone(), self.helpers_for(source, &task.pictures));
         let work = self.workers.run(permit, move |cancel| {

@@ -13,6 +13,7 @@ use super::op::{blend, resample, resize, resize_deep};
 use super::predict;
 use super::program::{Answer, Cost, ImageOutput, Program, Step};
 use crate::geometry::Size;
+use crate::plan::Seen;
 use crate::plan::output::{OutputFormat, QualityTarget};
 
 /// Scratch that every picture takes: tables, codec state, small buffers.
@@ -56,8 +57,12 @@ pub(super) fn cost(program: &Program, pictures: &[Header]) -> Cost {
     let picture = tally.load(program);
     let finished =
         program.steps[program.steps_while_loading()..].iter().fold(picture, |picture, step| tally.step(step, picture));
-    if let Answer::Image(output) | Answer::Info(Some(output)) = &program.answer {
-        tally.at_once(finished.bytes() + encoder_bytes(program, output, finished));
+    match &program.answer {
+        Answer::Image(output) | Answer::Info(Some(output)) => {
+            tally.at_once(finished.bytes() + encoder_bytes(program, output, finished));
+        }
+        Answer::Seen(Seen::Colors(_)) => tally.at_once(finished.bytes() + finished.size.area() * PALETTE_BYTES),
+        _ => {}
     }
     Cost {
         memory_bytes: program.source.bytes + FIXED_BYTES + tally.peak,

@@ -24,6 +24,7 @@ pub mod resolve;
 pub mod run;
 pub mod rungs;
 pub mod shared;
+pub mod told;
 pub mod view;
 
 use crate::error::ErrorKind;

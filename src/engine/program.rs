@@ -11,6 +11,7 @@ use super::light::Light;
 use super::planes;
 use crate::color::Color;
 use crate::geometry::{Angle, Orientation, Rect, Size};
+use crate::plan::Seen;
 use crate::plan::adjust::Change;
 use crate::plan::composite::BlendOp;
 use crate::plan::draw::Draw;
@@ -214,8 +215,8 @@ pub enum Answer {
     Exif,
     /// `facts` of the source.
     Facts(Facts),
-    /// `imageAve` of the picture that the steps make.
-    Average,
+    /// What there is to see of the picture that the steps make.
+    Seen(Seen),
 }
 
 /// How a picture is encoded.
@@ -350,7 +351,7 @@ impl Program {
     pub const fn image_output(&self) -> Option<&ImageOutput> {
         match &self.answer {
             Answer::Image(output) | Answer::Info(Some(output)) => Some(output),
-            Answer::Info(None) | Answer::Exif | Answer::Facts(_) | Answer::Average => None,
+            Answer::Info(None) | Answer::Exif | Answer::Facts(_) | Answer::Seen(_) => None,
         }
     }
 

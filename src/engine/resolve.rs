@@ -20,7 +20,7 @@ use crate::plan::image_mogr2::{MogrOp, SizeLimit, rotated_canvas};
 use crate::plan::output::{FormatChoice, OutputFormat, OutputSettings, Quality, QualityTarget};
 use crate::plan::size::Sized;
 use crate::plan::watermark::{ImageMark, Mark, Paint, Watermark};
-use crate::plan::{Cut, Fop, ImageMogr2, Plan, Sizing};
+use crate::plan::{Cut, Fop, ImageMogr2, Plan, Seen, Sizing};
 
 /// Works out the program for `plan` on the source with `header`, with the plan's pictures' headers in painting order.
 ///
@@ -89,7 +89,7 @@ enum Kind {
     Info { of_source: bool },
     Exif,
     Facts(Facts),
-    Average,
+    Seen(Seen),
 }
 
 impl<'a> Resolver<'a> {
@@ -176,10 +176,17 @@ impl<'a> Resolver<'a> {
                 self.answer = Kind::Facts(*facts);
                 Ok(())
             }
-            Fop::ImageAve => {
-                self.answer = Kind::Average;
+            Fop::Seen(seen) => {
+                self.answer = Kind::Seen(*seen);
                 Ok(())
             }
+            // What it comes to is put in its place before.
+            Fop::Trim(trim) => Err(Error::Argument {
+                fop: "trim",
+                argument: "box",
+                value: trim.to_string(),
+                expected: "one that was found in the pixels".to_owned(),
+            }),
             // Where the result goes is the caller's business; the pixels are the same.
             Fop::SaveAs(_) => Ok(()),
         }
@@ -445,7 +452,7 @@ impl<'a> Resolver<'a> {
             Kind::Info { of_source: false } => Answer::Info(Some(self.image_output())),
             Kind::Exif => Answer::Exif,
             Kind::Facts(facts) => Answer::Facts(facts),
-            Kind::Average => Answer::Average,
+            Kind::Seen(seen) => Answer::Seen(seen),
         };
         let encoded = matches!(answer, Answer::Image(_) | Answer::Info(Some(_)));
         if encoded {
@@ -457,7 +464,7 @@ impl<'a> Resolver<'a> {
         let planes = match &answer {
             _ if animated => None,
             Answer::Image(output) | Answer::Info(Some(output)) => self.planes(Some(output)),
-            Answer::Average => self.planes(None),
+            Answer::Seen(_) => self.planes(None),
             Answer::Info(None) | Answer::Exif | Answer::Facts(_) => None,
         };
         let depth = match &answer {
@@ -471,7 +478,7 @@ impl<'a> Resolver<'a> {
         let scaled_rows = match &answer {
             _ if depth == Depth::Sixteen => None,
             Answer::Image(output) | Answer::Info(Some(output)) => self.scaled_rows(Some(output)),
-            Answer::Average => self.scaled_rows(None),
+            Answer::Seen(_) => self.scaled_rows(None),
             Answer::Info(None) | Answer::Exif | Answer::Facts(_) => None,
         };
         let size = self.size;

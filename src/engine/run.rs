@@ -1,21 +1,18 @@
 //! Executes a program: decode, steps, encode. One frame is in memory at a time, also for animations.
 
 use bytes::Bytes;
-use md5::{Digest as _, Md5};
-use sha2::Sha256;
 
 use super::deep::{self, DeepStep};
 use super::encode::search::{self, Found, Goal};
-use super::image::{Deep, Depth, Format, Frame, Header, Layout};
+use super::image::{Deep, Depth, Format, Frame, Layout};
 use super::limits::{Cancel, Limits};
 use super::metadata::{self, Metadata};
-use super::op::{average, canvas};
+use super::op::canvas;
 use super::paint::Painter;
 use super::planes::Planes;
 use super::program::{Answer, ImageOutput, Keep, Program, Slim};
 use super::rungs::Ladder;
-use super::{Error, color, decode, encode};
-use crate::plan::facts::{Digest, Facts};
+use super::{Error, color, decode, encode, told};
 use crate::plan::image_mogr2::{SizeBound, SizeLimit};
 use crate::plan::output::{OutputFormat, QualityTarget};
 
@@ -101,14 +98,14 @@ pub fn run_on(
     let mut job = Job { program, source, profile: profile.as_deref(), limits, ladder, cancel, stage };
     match &program.answer {
         Answer::Image(output) | Answer::Info(Some(output)) => job.picture(output, pictures),
-        Answer::Info(None) => Ok(json(&info(&program.source))),
+        Answer::Info(None) => Ok(json(&told::info(&program.source))),
         Answer::Exif => {
             let exif = metadata::read(source, &program.source).exif.ok_or(Error::NoExif)?;
             Ok(json(&metadata::exif_json(&exif)?))
         }
-        Answer::Facts(facts) => Ok(json(&told(&program.source, source, *facts))),
-        Answer::Average => {
-            let frame = job.average_frame(pictures)?;
+        Answer::Facts(facts) => Ok(json(&told::facts(&program.source, source, *facts))),
+        Answer::Seen(_) => {
+            let frame = job.seen_frame(pictures)?;
             job.frame_output(frame)
         }
     }
@@ -121,68 +118,6 @@ pub(super) fn profile(program: &Program, source: &[u8]) -> Option<Vec<u8>> {
 
 fn json(value: &serde_json::Value) -> Output {
     Output { body: value.to_string().into(), content: Content::Json, found_quality: None }
-}
-
-/// `facts`: what `imageInfo` says, and what is asked for beside it. No EXIF is an empty object.
-fn told(header: &Header, source: &[u8], facts: Facts) -> serde_json::Value {
-    if facts.flat {
-        return flat(header, source);
-    }
-    let mut told = info(header);
-    if facts.quality {
-        told["quality"] = header.jpeg_quality.unwrap_or(100).into();
-    }
-    if facts.exif {
-        let exif = metadata::read(source, header).exif.and_then(|exif| metadata::exif_json(&exif).ok());
-        told["exif"] = exif.unwrap_or_else(|| serde_json::json!({}));
-    }
-    if let Some(digest) = facts.digest {
-        told["digest"] = hexadecimal(digest, source).into();
-    }
-    told
-}
-
-/// Facts as texts; a density that is not told is 0.
-fn flat(header: &Header, source: &[u8]) -> serde_json::Value {
-    let density = metadata::read(source, header).density_dpi.unwrap_or_default().to_string();
-    serde_json::json!({
-        "format": header.format.name(),
-        "width": header.size.width.to_string(),
-        "height": header.size.height.to_string(),
-        "size": header.bytes.to_string(),
-        "md5": hexadecimal(Digest::Md5, source),
-        "frame_count": header.frames.to_string(),
-        "bit_depth": (8 * header.depth.bytes()).to_string(),
-        "vertical_dpi": density,
-        "horizontal_dpi": density,
-    })
-}
-
-fn hexadecimal(digest: Digest, bytes: &[u8]) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    match digest {
-        Digest::Md5 => hex(&Md5::digest(bytes)),
-        Digest::Crc32 => format!("{:08x}", crc32fast::hash(bytes)),
-        Digest::Sha256 => hex(&Sha256::digest(bytes)),
-    }
-}
-
-/// `imageInfo` (spec 4.5): stored size, before orientation.
-pub fn info(header: &Header) -> serde_json::Value {
-    let mut info = serde_json::json!({
-        "size": header.bytes,
-        "format": header.format.name(),
-        "width": header.size.width,
-        "height": header.size.height,
-        "colorModel": header.color_model.name(),
-    });
-    if let Some(orientation) = header.orientation {
-        info["orientation"] = orientation.name().into();
-    }
-    if header.format == Format::Gif || header.is_animated() {
-        info["frameNumber"] = header.frames.into();
-    }
-    info
 }
 
 /// One program at work on its source.
@@ -235,8 +170,8 @@ impl Job<'_> {
     /// The answer that a frame comes to after all steps.
     pub(super) fn frame_output(&mut self, frame: Frame) -> Result<Output, Error> {
         let Some(output) = self.program.image_output() else {
-            let [r, g, b] = average::average(&frame);
-            return Ok(json(&serde_json::json!({ "RGB": format!("0x{r:02x}{g:02x}{b:02x}") })));
+            let Answer::Seen(seen) = self.program.answer else { return Err(Error::Cancelled) };
+            return Ok(json(&told::seen(frame, seen, self.cancel)?));
         };
         let (output, settings) = (*output, self.settings(output));
         (self.stage)(Stage::Encode);
@@ -266,7 +201,7 @@ impl Job<'_> {
         match self.program.answer {
             Answer::Info(_) => {
                 let found_quality = picture.found_quality;
-                Ok(Output { found_quality, ..json(&info(&decode::probe(&picture.body)?)) })
+                Ok(Output { found_quality, ..json(&told::info(&decode::probe(&picture.body)?)) })
             }
             _ => Ok(picture),
         }
@@ -363,7 +298,7 @@ impl Job<'_> {
         self.profile.filter(|_| !is_carried)
     }
 
-    fn average_frame(&mut self, pictures: &[Bytes]) -> Result<Frame, Error> {
+    fn seen_frame(&mut self, pictures: &[Bytes]) -> Result<Frame, Error> {
         let painter = Painter::prepare(self.program, pictures, self.limits, self.cancel)?;
         self.still(&painter, None)
     }

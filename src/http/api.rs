@@ -110,7 +110,7 @@ fn near(near: &Near) -> Value {
 }
 
 fn source(header: &Header) -> Value {
-    crate::engine::run::info(header)
+    crate::engine::told::info(header)
 }
 
 fn result(program: &Program) -> Value {
@@ -130,7 +130,7 @@ fn result(program: &Program) -> Value {
         Answer::Info(None) => json!("imageInfo of the source"),
         Answer::Exif => json!("exif of the source"),
         Answer::Facts(_) => json!("facts of the source"),
-        Answer::Average => json!("average colour"),
+        Answer::Seen(seen) => json!(seen.to_string()),
     }
 }
 

@@ -67,6 +67,12 @@ impl Cut {
         Ok(Self { edges: Some(edges), gravity, x, y, keeps_aspect, unless_smaller })
     }
 
+    /// A box of these edges whose upper left corner is at `x`, `y`.
+    pub const fn box_at(x: i32, y: i32, edges: Edges) -> Self {
+        let gravity = Gravity::NorthWest;
+        Self { edges: Some(edges), gravity, x, y, keeps_aspect: false, unless_smaller: false }
+    }
+
     /// The part of a picture of size `current` that is kept; `None` where the box lies wholly outside it.
     pub fn rect(self, current: Size) -> Option<Rect> {
         let Some(Edges { width, height }) = self.edges else {

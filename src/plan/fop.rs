@@ -6,14 +6,14 @@ use super::output::FormatChoice;
 use super::scan::{self, Cursor};
 use super::{
     Adjust, Composite, Cut, Draw, Facts, Filters, Flatten, Flip, Fop, ImageMogr2, ImageSlim, ImageView, ImageView2,
-    ParseError, RoundPic, SaveAs, Sizing, Watermark,
+    ParseError, RoundPic, SaveAs, Seen, Sizing, Trim, Watermark,
 };
 
 /// Reads the arguments of one fop.
 type Reader = fn(&mut Cursor<'_>) -> Result<Fop, ParseError>;
 
 /// The fops of this server by the names that pipelines have for them.
-const READERS: [(&str, Reader); 21] = [
+const READERS: [(&str, Reader); 24] = [
     ("imageView2", |cursor| ImageView2::parse(cursor).map(Fop::ImageView2)),
     ("imageView", |cursor| ImageView::parse(cursor).map(Fop::ImageView)),
     ("imageMogr2", |cursor| ImageMogr2::parse(cursor).map(Fop::ImageMogr2)),
@@ -36,7 +36,10 @@ const READERS: [(&str, Reader); 21] = [
     ("imageInfo", |cursor| cursor.end().map(|()| Fop::ImageInfo)),
     ("exif", |cursor| cursor.end().map(|()| Fop::Exif)),
     ("facts", |cursor| Facts::parse(cursor).map(Fop::Facts)),
-    ("imageAve", |cursor| cursor.end().map(|()| Fop::ImageAve)),
+    ("imageAve", |cursor| Seen::average(cursor).map(Fop::Seen)),
+    ("colors", |cursor| Seen::colors(cursor).map(Fop::Seen)),
+    ("edges", |cursor| Seen::edges(cursor).map(Fop::Seen)),
+    ("trim", |cursor| Trim::parse(cursor).map(Fop::Trim)),
     ("saveas", |cursor| SaveAs::parse(cursor).map(Fop::SaveAs)),
 ];
 
@@ -105,14 +108,15 @@ impl Fop {
             Self::ImageInfo => "imageInfo",
             Self::Exif => "exif",
             Self::Facts(_) => "facts",
-            Self::ImageAve => "imageAve",
+            Self::Seen(seen) => seen.name(),
+            Self::Trim(_) => "trim",
             Self::SaveAs(_) => "saveas",
         }
     }
 
     /// Whether its result is JSON about the picture instead of a picture.
     pub const fn is_metadata(&self) -> bool {
-        matches!(self, Self::ImageInfo | Self::Exif | Self::Facts(_) | Self::ImageAve)
+        matches!(self, Self::ImageInfo | Self::Exif | Self::Facts(_) | Self::Seen(_))
     }
 
     /// The format that it names; rounded corners need one with alpha, and `imageslim` keeps the picture's own.
@@ -159,7 +163,9 @@ impl fmt::Display for Fop {
             Self::ImageSlim(slim) => write!(f, "{slim}"),
             Self::Facts(facts) => write!(f, "{facts}"),
             Self::SaveAs(saveas) => write!(f, "{saveas}"),
-            Self::ImageInfo | Self::Exif | Self::ImageAve => f.write_str(self.name()),
+            Self::ImageInfo | Self::Exif => f.write_str(self.name()),
+            Self::Seen(seen) => write!(f, "{seen}"),
+            Self::Trim(trim) => write!(f, "{trim}"),
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod query;
 pub mod round_pic;
 pub mod saveas;
 pub mod scan;
+pub mod seen;
 pub mod size;
 mod size_limit;
 pub mod style;
@@ -57,6 +58,7 @@ use output::FormatChoice;
 pub use query::Query;
 pub use round_pic::RoundPic;
 pub use saveas::SaveAs;
+pub use seen::{Seen, Trim};
 pub use size::Sizing;
 pub use watermark::{ImageRef, Watermark};
 
@@ -112,8 +114,10 @@ pub enum Fop {
     Exif,
     /// `facts/…`: all that there is to tell of the source, as JSON.
     Facts(Facts),
-    /// `imageAve`: the average colour as JSON.
-    ImageAve,
+    /// `imageAve`, `colors/…`, `edges/…`: what there is to see, as JSON.
+    Seen(Seen),
+    /// `trim/…`: edges of one colour are cut off.
+    Trim(Trim),
     /// `saveas/<entry>…`: store the result.
     SaveAs(SaveAs),
 }
@@ -177,6 +181,14 @@ impl Plan {
     /// Whether any fop asks for the source in place of a failure (`ignore-error/1`).
     pub fn ignores_errors(&self) -> bool {
         self.fops.iter().any(Fop::ignores_errors)
+    }
+
+    /// The first fop that pixels decide on, and where it stands.
+    pub fn first_trim(&self) -> Option<(usize, Trim)> {
+        self.fops.iter().enumerate().find_map(|(at, fop)| match fop {
+            Fop::Trim(trim) => Some((at, *trim)),
+            _ => None,
+        })
     }
 
     /// Where the result is to be stored.

@@ -13,7 +13,7 @@ use super::{Plan, Query};
 use crate::geometry::{Angle, Gravity, Rect, Size};
 
 /// Segments of real pipelines, whole arguments among them, so that a random sequence is often a plan.
-const TOKENS: [&str; 98] = [
+const TOKENS: [&str; 101] = [
     "imageView2/2",
     "imageView2/1/w/200/h/200",
     "imageView/1/w/50/h/50",
@@ -31,6 +31,9 @@ const TOKENS: [&str; 98] = [
     "imageInfo",
     "exif",
     "imageAve",
+    "trim/5",
+    "colors/8",
+    "edges",
     "saveas/cGhvdG9zOmEuanBn",
     "saveas/cGhvdG9z",
     "avthumb/mp4",

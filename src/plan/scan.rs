@@ -103,6 +103,11 @@ impl<'a> Cursor<'a> {
         self.segment().map_or(Ok(()), |argument| Err(self.unknown(argument, &[])))
     }
 
+    /// Whether no segment is left.
+    pub(crate) const fn is_at_end(&self) -> bool {
+        self.rest.is_none()
+    }
+
     /// The value of `argument` as written, which may not be empty.
     pub(crate) fn value(&mut self, argument: &str, expected: impl fmt::Display) -> Result<&'a str, ParseError> {
         match self.segment() {

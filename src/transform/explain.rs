@@ -81,7 +81,8 @@ impl Transformer {
     pub(super) async fn program_of(&self, identity: &Identity) -> Result<Program, Error> {
         let source = self.source_of(identity).await?;
         let pictures = self.pictures_of(identity).await?;
-        self.program(&identity.plan, &source, &pictures, identity.rendering)
+        let plan = self.settled(&identity.plan, &source, &pictures, identity.rendering).await?;
+        self.program(&plan, &source, &pictures, identity.rendering)
     }
 
     async fn whereabouts(&self, key: CacheKey) -> Kept {

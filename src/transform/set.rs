@@ -83,13 +83,18 @@ impl Transformer {
             let at = references.iter().position(|reference| *reference == wanted);
             at.and_then(|at| read.get(at)).map_or(Err(Error::Crashed), Clone::clone)
         };
-        let program = |plan: &Plan| {
-            let pictures = plan.images().map(picture).collect::<Result<Vec<Bytes>, Error>>()?;
-            let rendering = self.config.rendering;
-            let program = self.program(plan, source, &pictures, rendering)?;
-            Ok(Arc::new(Task { plan: plan.clone(), rendering, known_quality: None, program, pictures }))
-        };
-        plans.iter().map(program).collect()
+        let rendering = self.config.rendering;
+        let mut tasks = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let task = async {
+                let pictures = plan.images().map(picture).collect::<Result<Vec<Bytes>, Error>>()?;
+                let plan = self.settled(plan, source, &pictures, rendering).await?;
+                let program = self.program(&plan, source, &pictures, rendering)?;
+                Ok(Arc::new(Task { plan, rendering, known_quality: None, program, pictures }))
+            };
+            tasks.push(task.await);
+        }
+        tasks
     }
 
     /// What the programs come to, in their order.
@@ -143,7 +148,7 @@ impl Transformer {
         output
     }
 
-    async fn try_alone(&self, source: Bytes, task: Arc<Task>) -> Result<Output, Error> {
+    pub(super) async fn try_alone(&self, source: Bytes, task: Arc<Task>) -> Result<Output, Error> {
         let limits = self.config.limits.clone();
         let memory_bytes = task.program.cost.memory_bytes;
         let helpers = self.helpers_for(&source, &task.pictures);

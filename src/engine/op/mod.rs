@@ -19,6 +19,7 @@ pub mod resize;
 pub mod resize_deep;
 pub mod rotate;
 pub mod round;
+pub mod seen;
 pub mod sharpen;
 pub mod text;
 pub mod tone;
