@@ -94,6 +94,7 @@ fn blitline(shared: &Shared<'_>, (queue, keys): &Jobs) -> Blitline {
         transformer: shared.delivery.transformer.clone(),
         keys: Arc::clone(keys),
         url: shared.config.blitline.url.clone(),
+        listen: shared.config.blitline.listen,
         delivery_port: shared.images.port(),
     }
 }

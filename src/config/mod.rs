@@ -247,10 +247,18 @@ pub struct AltizureConfig {
 }
 
 /// `[blitline]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlitlineConfig {
     /// What the URLs of results begin with: `{url}/{bucket}/{key}`. Default: the delivery listener.
     pub url: Option<url::Url>,
+    /// How long `/listen` waits for a job. Default 60 s.
+    pub listen: Duration,
+}
+
+impl Default for BlitlineConfig {
+    fn default() -> Self {
+        Self { url: None, listen: Duration::from_secs(60) }
+    }
 }
 
 /// `[tencent]`

@@ -275,8 +275,9 @@ fn read_blitline(mut section: Section<'_>) -> BlitlineConfig {
             .report()
             .add(written.mistake("is no address that the URLs of results could begin with").with_hint(hint));
     }
+    let listen = section.get("listen").map_or(BlitlineConfig::default().listen, |Span(span)| span);
     section.finish();
-    BlitlineConfig { url }
+    BlitlineConfig { url, listen }
 }
 
 fn read_tencent(mut section: Section<'_>, references: &mut References) -> TencentConfig {

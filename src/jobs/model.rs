@@ -90,6 +90,8 @@ pub enum Source {
     },
     /// Whatever a URL names.
     Url(String),
+    /// These bytes, in Base64, which came with the job.
+    Inline(String),
 }
 
 impl Source {
@@ -98,6 +100,7 @@ impl Source {
         let [kind, bucket, name] = match self {
             Self::Object { bucket, key } => ["object", bucket, key],
             Self::Url(url) => ["url", "", url],
+            Self::Inline(bytes) => ["inline", "", bytes],
         };
         // No bucket's name has a NUL.
         let digest = Sha1::digest(format!("{kind}\0{bucket}\0{name}"));

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::cards;
 use crate::server::{Answer, Server, assert_near};
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [keys.AK]
 secret = "SK"
 [keys.page]
@@ -35,10 +35,10 @@ allow = ["127.0.0.0/8"]
 /// How long anything that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-async fn server_of(config: &str) -> Server {
+pub(crate) async fn server_of(config: &str) -> Server {
     let card = cards::jpeg(&cards::quadrants(120, 80), 90);
     let disc = cards::png(cards::disc(40, cards::RED));
     let turned = cards::oriented(&card, 6);
@@ -47,12 +47,12 @@ async fn server_of(config: &str) -> Server {
     Server::configured(config, "", &files).await
 }
 
-async fn server() -> Server {
+pub(crate) async fn server() -> Server {
     server_of(CONFIG).await
 }
 
 /// A job of `AK` on an object of bucket photos.
-fn job(key: &str, functions: Value) -> Value {
+pub(crate) fn job(key: &str, functions: Value) -> Value {
     let src = json!({ "name": "s3", "bucket": "photos", "key": key });
     let mut job = json!({ "application_id": "AK", "v": 1.22, "src": src });
     job["functions"] = functions;
@@ -60,38 +60,38 @@ fn job(key: &str, functions: Value) -> Value {
 }
 
 /// A function that saves to bucket out.
-fn saved(name: &str, params: Value, key: &str) -> Value {
+pub(crate) fn saved(name: &str, params: Value, key: &str) -> Value {
     let s3 = json!({ "bucket": "out", "key": key });
     let mut function = json!({ "name": name, "save": { "image_identifier": key, "s3_destination": s3 } });
     function["params"] = params;
     function
 }
 
-async fn post(server: &Server, media_type: &str, body: impl Into<String>) -> Answer {
+pub(crate) async fn post(server: &Server, media_type: &str, body: impl Into<String>) -> Answer {
     server.api_send(Method::POST, "/job", &[("content-type", media_type)], body.into()).await
 }
 
-async fn submit(server: &Server, job: &Value) -> Value {
+pub(crate) async fn submit(server: &Server, job: &Value) -> Value {
     let answer = post(server, JSON, job.to_string()).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     answer.json()["results"].clone()
 }
 
 /// What `/listen` answers once the job has ended.
-async fn ended(server: &Server, results: &Value) -> Value {
+pub(crate) async fn ended(server: &Server, results: &Value) -> Value {
     let path = format!("/listen/{}", results["job_id"].as_str().expect("a job was taken on"));
     let answer = tokio::time::timeout(PATIENCE, server.api(&path)).await.expect("the job ends");
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     answer.json()["results"].clone()
 }
 
-async fn done(server: &Server, job: &Value) -> Value {
+pub(crate) async fn done(server: &Server, job: &Value) -> Value {
     let submitted = submit(server, job).await;
     ended(server, &submitted).await
 }
 
 /// The path of a promised URL on the delivery listener.
-fn path(url: &Value) -> String {
+pub(crate) fn path(url: &Value) -> String {
     url::Url::parse(url.as_str().unwrap()).unwrap().path().to_owned()
 }
 

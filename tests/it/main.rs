@@ -15,6 +15,8 @@ mod altizure_tasks;
 #[cfg(feature = "sqlite")]
 mod altizure_upload;
 mod blitline_jobs;
+mod blitline_samples;
+mod blitline_sources;
 mod cache_origin;
 #[cfg(feature = "sqlite")]
 mod cache_purge;

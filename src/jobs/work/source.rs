@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use percent_encoding::percent_decode_str;
 
 use super::{Trouble, Work};
@@ -17,6 +19,9 @@ use crate::store::resources::Stat;
 use crate::store::spool::{self, Spool, Spooled, stream};
 use crate::store::{self, Bucket, ByteStream, Timeouts, facts};
 use crate::transform::media_type_of;
+
+/// What a source is called that came with its job.
+const INLINE: &str = "inline";
 
 /// How many of the first bytes tell what a file is.
 const HEAD_BYTES: usize = 512;
@@ -80,6 +85,12 @@ impl Work {
                 }
                 Ok(Described { place: Place::Object(bucket), key: key.clone(), stat })
             }
+            Source::Inline(bytes) => {
+                let bytes = STANDARD.decode(bytes);
+                let bytes = bytes.map_err(|_| Trouble::new(ErrorKind::Invalid, &"the source is no Base64"))?;
+                let piece = futures::stream::iter([Ok(Bytes::from(bytes))]);
+                self.spooled(INLINE.to_owned(), None, piece, self.most_bytes(claim)).await
+            }
             Source::Url(url) => {
                 let time = self.settings.media.time;
                 let late = || {
@@ -94,26 +105,35 @@ impl Work {
 
     /// What a URL names, in a file. It is read anew at every attempt: what it names may change.
     async fn fetched(&self, url: &str, limit: u64) -> Result<Described, Trouble> {
-        let (meta, mut pieces) = self.remote.open(url).await?;
-        let too_large = |bytes| store::Error::TooLarge { bytes, limit };
+        let (meta, pieces) = self.remote.open(url).await?;
         if let Some(bytes) = meta.bytes.filter(|bytes| *bytes > limit) {
-            return Err(too_large(bytes).into());
+            return Err(store::Error::TooLarge { bytes, limit }.into());
         }
+        self.spooled(path_of(url), meta.content_type, pieces, limit).await
+    }
+
+    /// What arrives, in a file.
+    async fn spooled(
+        &self,
+        key: String,
+        media_type: Option<String>,
+        mut pieces: impl Stream<Item = Result<Bytes, store::Error>> + Unpin,
+        limit: u64,
+    ) -> Result<Described, Trouble> {
         let spool = Spool::new(self.settings.spool.clone());
         let mut writer = spool.create(HEAD_BYTES).await.map_err(|error| spool::failure(&error))?;
         while let Some(piece) = pieces.next().await {
             let piece = piece?;
             let bytes = writer.bytes() + piece.len() as u64;
             if bytes > limit {
-                return Err(too_large(bytes).into());
+                return Err(store::Error::TooLarge { bytes, limit }.into());
             }
             writer.write(&piece).await.map_err(|error| spool::failure(&error))?;
         }
         let file = writer.finish().await.map_err(|error| spool::failure(&error))?;
-        let key = path_of(url);
         let facts = facts::Facts {
             hash: file.hash.clone(),
-            media_type: meta.content_type.unwrap_or_else(|| media_type_of(&file.head, &key)),
+            media_type: media_type.unwrap_or_else(|| media_type_of(&file.head, &key)),
             ..facts::Facts::default()
         };
         Ok(Described { stat: Stat { bytes: file.bytes, facts }, place: Place::File(file), key })

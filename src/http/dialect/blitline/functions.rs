@@ -13,8 +13,7 @@ const AUTOSHARPEN: &str = "filter/unsharp/0.75x0.5x0";
 const CONTRAST_STEP: i32 = 15;
 
 /// Functions that the vendor has and this server has not.
-const NOT_DONE: [&str; 40] = [
-    "trim",
+const NOT_DONE: [&str; 38] = [
     "deskew",
     "liquid_rescale",
     "density",
@@ -42,7 +41,6 @@ const NOT_DONE: [&str; 40] = [
     "crop_from_source",
     "interlace",
     "resize_to_fit_with_wrap",
-    "threshold",
     "celsius",
     "lomo",
     "meadowlark",
@@ -76,7 +74,11 @@ fn of_known(name: &str, params: Fields<'_>) -> Option<Result<String, String>> {
         "crop" => crop(params),
         "crop_to_square" => Ok(format!("cut/square/1{}", gravity(params, Gravity::Center))),
         "pad" => pad(params),
-        "rotate" => params.whole_or("amount", 90).map(|degrees| format!("imageMogr2/rotate/{}", degrees % 360)),
+        "rotate" => params.number_or("amount", 90.0).map(|degrees| format!("imageMogr2/rotate/{}", turn(degrees))),
+        "trim" => params.number_or("fuzz", 0.0).map(|fuzz| format!("trim/{}", decimal(100.0 * fuzz))),
+        "threshold" => params
+            .number_or("threshold_value", 0.5)
+            .map(|share| format!("adjust/threshold/{}", (100.0 * share).round())),
         "blur" => sigma(params).map(|sigma| format!("filter/blur/{sigma}")),
         "sharpen" => sigma(params).map(|sigma| format!("filter/sharpen/{sigma}")),
         "unsharp_mask" => unsharp_mask(params),
@@ -110,6 +112,11 @@ fn of_known(name: &str, params: Fields<'_>) -> Option<Result<String, String>> {
         "tile" => layers::tile(params),
         _ => return None,
     })
+}
+
+/// Degrees less than a whole turn, to hundredths.
+fn turn(degrees: f64) -> String {
+    decimal((100.0 * degrees).round() % 36_000.0 / 100.0)
 }
 
 /// A number as our operators write them: no exponent, few decimals.
@@ -267,7 +274,11 @@ mod tests {
             ("pad", json!({ "size": 7 }), "imageMogr2/border/7x7/bordercolor/I0ZGRkZGRg=="),
             ("pad", json!({ "size": 7, "gravity": "WestGravity" }), "imageMogr2/extent/!-7a0/background/I0ZGRkZGRg=="),
             ("pad", json!({ "size": 7, "gravity": "SouthGravity" }), "imageMogr2/extent/!a0a7/background/I0ZGRkZGRg=="),
-            ("rotate", json!({ "amount": -30.4 }), "imageMogr2/rotate/-30"),
+            ("rotate", json!({ "amount": -390.404 }), "imageMogr2/rotate/-30.4"),
+            ("rotate", json!({}), "imageMogr2/rotate/90"),
+            ("trim", json!({}), "trim/0"),
+            ("trim", json!({ "fuzz": "0.125" }), "trim/12.5"),
+            ("threshold", json!({}), "adjust/threshold/50"),
             ("blur", json!({}), "filter/blur/1"),
             ("sharpen", json!({ "sigma": 1.25, "radius": 3 }), "filter/sharpen/1.25"),
             ("unsharp_mask", json!({}), "filter/unsharp/1x1x0.05"),

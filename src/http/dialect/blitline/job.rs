@@ -10,6 +10,7 @@ use super::values::Fields;
 use super::wording::Wording;
 use super::{Blitline, Refusal, functions, source};
 use crate::auth::blitline::{SignedJob, signer};
+use crate::geometry::Size;
 use crate::jobs::model::{Destination, JobSpec, Notify, OutputSpec, Source};
 use crate::jobs::task::Task;
 use crate::plan::Plan;
@@ -35,6 +36,12 @@ const SLOW_PRIORITY: i32 = -1;
 
 /// Seconds between the attempts of a postback with `retry_postback`.
 const PAUSES: [u32; 3] = [1, 15, 600];
+
+/// Colours that are told where nobody says how many.
+const MOST_COLORS: i64 = 8;
+
+/// Edge of the picture whose colours are counted, in pixels.
+const COUNTED_EDGE: u32 = 400;
 
 /// No operator has this name: what cannot be done fails when it is its turn, under the text that its promise has.
 const IMPOSSIBLE: &str = "impossible";
@@ -79,16 +86,25 @@ impl Reader<'_> {
         }
         let fields = Fields::of(Some(job));
         let owner = self.owner(fields)?;
-        let source = source(fields).map_err(Refusal::invalid)?;
+        let source::Read { source, canvas } = source::read(fields).map_err(Refusal::invalid)?;
         let version = fields.number("v").ok().flatten().unwrap_or_default();
         let lies = fields.flag("suppress_auto_orient");
         let terms = Terms { base: self.base, version, suppresses_orientation: lies, now: self.now };
-        let mut tree = Tree { terms, outputs: Vec::new(), wording: Wording::default(), saves: 0, bytes: 0 };
+        let mut tree =
+            Tree { terms, outputs: Vec::new(), blanks: Vec::new(), wording: Wording::default(), saves: 0, bytes: 0 };
         let functions = fields.get("functions").and_then(Value::as_array).filter(|list| !list.is_empty());
-        let upright = if lies { "" } else { "imageMogr2/auto-orient" };
-        tree.grow(functions.ok_or_else(|| Refusal::invalid(NO_FUNCTIONS))?, &Ok(upright.to_owned()), 1)?;
-        let Tree { mut outputs, mut wording, .. } = tree;
+        let first = match canvas {
+            Some(Size { width, height }) => format!("size/exact/w/{width}/h/{height}"),
+            None if lies => String::new(),
+            None => "imageMogr2/auto-orient".to_owned(),
+        };
+        tree.grow(functions.ok_or_else(|| Refusal::invalid(NO_FUNCTIONS))?, &Ok(first), 1)?;
+        let Tree { mut outputs, mut wording, blanks, .. } = tree;
         outputs.push(told(fields)?);
+        outputs.extend(colors(fields).map_err(Refusal::invalid)?);
+        wording.colors = outputs.len() > wording.saves.len() + 1;
+        wording.canvas = canvas.map(|size| (size.width, size.height));
+        outputs.extend(blanks);
         self.check_buckets(&owner, &source, &outputs)?;
         let notify = notify(fields)?;
         wording.version = version;
@@ -100,6 +116,7 @@ impl Reader<'_> {
         wording.src = match &source {
             Source::Url(url) => url.clone(),
             Source::Object { bucket, key } => format!("{bucket}/{key}"),
+            Source::Inline(_) => "the job itself".to_owned(),
         };
         let kept = serde_json::to_string(&wording).map_err(|_| Refusal::invalid("the job cannot be kept"))?;
         let spec = JobSpec {
@@ -181,18 +198,6 @@ fn require(is_open: bool, bucket: &str) -> Result<(), Refusal> {
     if is_open { Ok(()) } else { Err(Refusal::invalid(format!("there is no bucket named {bucket:?}"))) }
 }
 
-/// What is worked on; sources that are not pictures at an address are not done.
-fn source(job: Fields<'_>) -> Result<Source, String> {
-    let kind = match job.get("src_type") {
-        Some(named @ Value::Object(_)) => Fields::of(Some(named)).text("name"),
-        _ => job.text("src_type"),
-    };
-    match kind.as_deref() {
-        None | Some("" | "image") => source::source(job.get("src")),
-        Some(other) => Err(format!("Image processing failed. Unsupported src_type '{other}'")),
-    }
-}
-
 /// The output that tells of the source.
 fn told(job: Fields<'_>) -> Result<OutputSpec, Refusal> {
     let digest = match job.text("hash").filter(|name| !name.is_empty()) {
@@ -204,7 +209,19 @@ fn told(job: Fields<'_>) -> Result<OutputSpec, Refusal> {
     };
     let facts =
         Facts { exif: job.flag("get_exif") || job.flag("extended_metadata"), digest, ..Facts::default() }.to_string();
-    Ok(OutputSpec { command: facts.clone(), pipeline: facts, destination: Destination::Derived, name: None })
+    Ok(fact(facts))
+}
+
+/// The output that tells the source's colours: counted in a smaller picture, as shares are what matters.
+fn colors(job: Fields<'_>) -> Result<Option<OutputSpec>, String> {
+    let Some(asked) = job.get("extract_colors").filter(|asked| **asked != Value::Bool(false)) else { return Ok(None) };
+    let most = Fields::of(Some(asked)).whole_or("max_colors", MOST_COLORS)?.clamp(2, 64);
+    Ok(Some(fact(format!("imageView2/2/w/{COUNTED_EDGE}/h/{COUNTED_EDGE}|colors/{most}"))))
+}
+
+/// An output that is told and not stored.
+fn fact(pipeline: String) -> OutputSpec {
+    OutputSpec { command: pipeline.clone(), pipeline, destination: Destination::Derived, name: None }
 }
 
 /// Whom to tell, how often, and in which words.
@@ -230,6 +247,8 @@ fn notify(job: Fields<'_>) -> Result<Option<Notify>, Refusal> {
 struct Tree<'a> {
     terms: Terms<'a>,
     outputs: Vec<OutputSpec>,
+    /// What tells whether saves are of one colour.
+    blanks: Vec<OutputSpec>,
     wording: Wording,
     /// Saves so far, those that are skipped too.
     saves: usize,
@@ -279,6 +298,11 @@ impl Tree<'_> {
                     IMPOSSIBLE.to_owned()
                 }
             };
+            if save.promise.checks_blank {
+                let seen = path.as_ref().map_or_else(|_| IMPOSSIBLE.to_owned(), |path| joined(path, "edges"));
+                self.bytes += seen.len();
+                self.blanks.push(fact(seen));
+            }
             self.bytes += pipeline.len();
             if self.bytes > MAX_PATHS_BYTES {
                 return Err(Refusal::too_large("the functions of all saves together are too long"));

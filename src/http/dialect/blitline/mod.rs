@@ -39,9 +39,6 @@ use crate::transform::Transformer;
 /// Most bytes of a request: some jobs of the longest, with every character escaped.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// How long `/listen` waits for a job.
-const LISTEN_TIME: Duration = Duration::from_secs(60);
-
 /// Where jobs go, and what they may work on.
 #[derive(Clone, Debug)]
 pub struct Blitline {
@@ -53,6 +50,8 @@ pub struct Blitline {
     pub keys: Arc<KeyRing>,
     /// What the URLs of results begin with; without it, the delivery listener of the host that was asked.
     pub url: Option<Url>,
+    /// How long `/listen` waits for a job.
+    pub listen: Duration,
     /// The port of the delivery listener.
     pub delivery_port: u16,
 }

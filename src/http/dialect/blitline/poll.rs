@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Blitline, LISTEN_TIME, Refusal, answer, reply};
+use super::{Blitline, Refusal, answer, reply};
 use crate::jobs::model::{Api, Job, JobId};
 use crate::jobs::queue::{Change, changed};
 
@@ -34,7 +34,7 @@ pub(super) async fn listen(State(blitline): State<Arc<Blitline>>, Path(id): Path
             }
         }
     };
-    match tokio::time::timeout(LISTEN_TIME, ended).await {
+    match tokio::time::timeout(blitline.listen, ended).await {
         Ok(body) => Ok(answer(StatusCode::OK, &body?)),
         Err(_) => {
             Ok(answer(StatusCode::OK, &json!({ "results": { "is_complete": false, "job_id": reply::spelled(&id) } })))

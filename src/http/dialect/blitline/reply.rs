@@ -78,10 +78,15 @@ pub(super) fn polled(job: &Job, wording: &Wording) -> Value {
 fn results(job: &Job, wording: &Wording) -> Value {
     let mut images = Vec::new();
     let (mut errors, mut failed): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
+    let mut blanks = job.outcomes.iter().skip(wording.saves.len() + 1 + usize::from(wording.colors));
     for (nth, save) in wording.saves.iter().enumerate() {
+        let seen = if save.checks_blank { blanks.next().and_then(Option::as_ref) } else { None };
         match job.outcomes.get(nth).and_then(Option::as_ref) {
             Some(Outcome::Stored(stored)) => {
                 let mut image = image(save);
+                if is_blank(seen) {
+                    image.insert("is_blank".to_owned(), true.into());
+                }
                 let (width, height) = stored.size.unwrap_or_default();
                 let mut meta = json!({ "width": width, "height": height });
                 if wording.extended {
@@ -104,12 +109,41 @@ fn results(job: &Job, wording: &Wording) -> Value {
     if let (true, Some(Outcome::Failed(_))) = (wording.saves.is_empty(), facts) {
         errors.push(format!("Image processing failed. {}", problem(&Promise::default(), facts, wording)));
     }
-    let mut results =
-        json!({ "original_meta": original(facts, wording), "images": images, "job_id": spelled(&job.id) });
+    let mut original = original(facts, wording);
+    let colors = job.outcomes.get(wording.saves.len() + 1).filter(|_| wording.colors);
+    if let Some(extracted) = colors.and_then(Option::as_ref).and_then(|told| extracted(told, &original)) {
+        original["extracted_colors"] = extracted;
+    }
+    let mut results = json!({ "original_meta": original, "images": images, "job_id": spelled(&job.id) });
     if !errors.is_empty() {
         tell_failures(&mut results, &errors, &failed, wording.version);
     }
     results
+}
+
+/// Whether all of a picture is told to be of one colour.
+fn is_blank(seen: Option<&Outcome>) -> bool {
+    let Some(Outcome::Data(text)) = seen else { return false };
+    serde_json::from_str::<Value>(text).is_ok_and(|seen| seen["blank"] == true)
+}
+
+/// `extracted_colors`: shares of what was counted, as so many pixels of the original.
+fn extracted(told: &Outcome, original: &Value) -> Option<Value> {
+    let Outcome::Data(text) = told else { return None };
+    let told: Value = serde_json::from_str(text).ok()?;
+    let counted = told["pixels"].as_f64().filter(|counted| *counted > 0.0)?;
+    let pixels = original["width"].as_f64()? * original["height"].as_f64()?;
+    let color = |hex: &str| {
+        let part = |at: usize| hex.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        json!({ "r": part(0), "g": part(2), "b": part(4), "hex_color": format!("#{hex}") })
+    };
+    let data = told["colors"].as_array()?.iter().filter_map(|one| {
+        let share = one["pixels"].as_f64()? / counted;
+        let percentage = (10_000.0 * share).round() / 100.0;
+        Some(json!({ "percentage": percentage, "pixel_count": (share * pixels).round() as u64, "color": color(one["color"].as_str()?) }))
+    });
+    let data: Vec<Value> = data.collect();
+    Some(json!({ "data": data, "best_guess_background": told["background"].as_str().map(color) }))
 }
 
 /// Why a save is not there.
@@ -154,6 +188,9 @@ fn original(facts: Option<&Outcome>, wording: &Wording) -> Value {
     let transposes = (1..=8).filter_map(Orientation::from_exif).any(|it| it.name() == orientation && it.transposes());
     if transposes && !wording.lies {
         (width, height) = (height, width);
+    }
+    if let Some(size) = wording.canvas {
+        (width, height) = (size.0.into(), size.1.into());
     }
     let mut original = json!({ "width": width, "height": height });
     let exif = facts["exif"].as_object().cloned().unwrap_or_default();

@@ -73,7 +73,8 @@ pub(super) fn read(save: Fields<'_>, number: usize, terms: Terms<'_>) -> Result<
     };
     let encoding = encoding(save, format, terms)?;
     let s3 = Fields::of(save.get("s3_destination"));
-    let promise = promise(identifier, destination.place(), s3.flag("return_keys"), problem, terms.base);
+    let mut promise = promise(identifier, destination.place(), s3.flag("return_keys"), problem, terms.base);
+    promise.checks_blank = save.flag("check_blank");
     Ok(Some(Save { promise, destination, encoding }))
 }
 
@@ -84,7 +85,7 @@ fn promise(identifier: String, place: &Destination, tells_key: bool, problem: Op
     };
     let path = |text| utf8_percent_encode(text, PATH);
     let url = format!("{base}/{}/{}", path(bucket), path(key));
-    Promise { identifier, url, key: tells_key.then(|| key.to_owned()), problem }
+    Promise { identifier, url, key: tells_key.then(|| key.to_owned()), checks_blank: false, problem }
 }
 
 /// `{YYYYMMDDHH}/{n}/{unique}.jpg`.

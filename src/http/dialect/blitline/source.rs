@@ -1,15 +1,81 @@
-//! What a job works on (spec 4): a URL, or an object of a bucket.
+//! What a job works on (spec 4): a URL, an object of a bucket, bytes that come with it, or a canvas of one colour.
 
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD};
 use serde_json::Value;
 
 use super::values::Fields;
+use crate::color::Color;
+use crate::geometry::Size;
 use crate::jobs::model::Source;
+
+/// Base64 with padding or without.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// Longest address.
 const MAX_URL_BYTES: usize = 8 << 10;
 
-/// Reads `src`; the text says what is wrong with it.
-pub(super) fn source(src: Option<&Value>) -> Result<Source, String> {
+/// A source as it was read.
+#[derive(Debug, PartialEq)]
+pub(super) struct Read {
+    pub(super) source: Source,
+    /// The size of a canvas, whose source is one pixel of its colour.
+    pub(super) canvas: Option<Size>,
+}
+
+/// Reads `src` as `src_type` says; the text says what is wrong with it.
+pub(super) fn read(job: Fields<'_>) -> Result<Read, String> {
+    let kind = match job.get("src_type") {
+        Some(named @ Value::Object(_)) => Fields::of(Some(named)).text("name"),
+        _ => job.text("src_type"),
+    };
+    let src = job.get("src");
+    match kind.as_deref() {
+        None | Some("" | "image") if Fields::of(src).text("name").as_deref() == Some("canvas") => {
+            canvas(Fields::of(src))
+        }
+        None | Some("" | "image") => Ok(Read { source: source(src)?, canvas: None }),
+        Some("inline") => Ok(Read { source: inline(src)?, canvas: None }),
+        Some(other) => Err(format!("Image processing failed. Unsupported src_type '{other}'")),
+    }
+}
+
+/// Bytes in Base64, which may stand in a `data:` URL.
+fn inline(src: Option<&Value>) -> Result<Source, String> {
+    let text = src.and_then(Value::as_str).ok_or("src is missing; expected the picture in Base64")?;
+    let data = text.strip_prefix("data:").map_or(Some(text), |data| Some(data.split_once(";base64,")?.1));
+    let bytes: String = data.unwrap_or_default().chars().filter(|char| !char.is_ascii_whitespace()).collect();
+    let decoded = LENIENT.decode(&bytes).ok().filter(|bytes| !bytes.is_empty());
+    let decoded = decoded.ok_or("src is no picture in Base64")?;
+    Ok(Source::Inline(STANDARD.encode(decoded)))
+}
+
+/// A canvas of one colour; white and 10 by 10 where nothing else is said.
+fn canvas(src: Fields<'_>) -> Result<Read, String> {
+    let edge = |name| match src.whole_or(name, 10)? {
+        edge @ 1..=9999 => Ok(edge as u32),
+        edge => Err(format!("src.{name} is {edge}; expected an integer from 1 to 9999")),
+    };
+    let size = Size::new(edge("width")?, edge("height")?);
+    let color = src.color_or("color", Color::WHITE)?;
+    Ok(Read { source: Source::Inline(STANDARD.encode(pixel(color))), canvas: Some(size) })
+}
+
+/// A PNG of one pixel.
+fn pixel(color: Color) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 1, 1);
+    encoder.set_color(png::ColorType::Rgba);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&color.rgba));
+    written.expect("memory takes what is written");
+    file
+}
+
+/// Reads a URL or an object of a bucket.
+fn source(src: Option<&Value>) -> Result<Source, String> {
     match src {
         Some(Value::String(url)) => address(url, "src").map(Source::Url),
         Some(value @ Value::Object(object)) => match object.get("name").and_then(Value::as_str) {
@@ -17,7 +83,7 @@ pub(super) fn source(src: Option<&Value>) -> Result<Source, String> {
                 let (bucket, key) = s3_object(value)?;
                 Ok(Source::Object { bucket, key })
             }
-            name => Err(format!("src.name is {name:?}; expected s3")),
+            name => Err(format!("src.name is {name:?}; expected s3 or canvas")),
         },
         _ => Err("src is missing; expected a URL or an S3 object".to_owned()),
     }
@@ -66,7 +132,7 @@ mod tests {
             json!(""),
             json!("ftp://a/b"),
             json!("&ident"),
-            json!({ "name": "canvas" }),
+            json!({ "name": "polygon" }),
             json!({ "urls": [] }),
             json!({ "name": "s3", "bucket": "b" }),
             json!({ "name": "s3", "key": "k" }),
@@ -74,5 +140,22 @@ mod tests {
         ] {
             assert!(source(Some(&src)).is_err(), "{src}");
         }
+    }
+
+    #[test]
+    fn pictures_come_with_their_jobs() {
+        let said = |job: &Value| read(Fields::of(Some(job)));
+        let inline = |src: &str| said(&json!({ "src_type": "inline", "src": src }));
+        let expected = Ok(Read { source: Source::Inline("aGVsbG8=".to_owned()), canvas: None });
+        for src in ["aGVsbG8=", "aGVsbG8", " aGVs\nbG8= ", "data:image/png;base64,aGVsbG8="] {
+            assert_eq!(inline(src), expected, "{src}");
+        }
+        for src in ["", "data:image/png,abc", "a", "ö"] {
+            assert_eq!(inline(src), Err("src is no picture in Base64".to_owned()), "{src}");
+        }
+        let canvas = said(&json!({ "src": { "name": "canvas", "width": "30", "color": "#f00" } })).unwrap();
+        assert_eq!(canvas.canvas, Some(Size::new(30, 10)));
+        let zip = said(&json!({ "src_type": { "name": "zip" }, "src": "a" }));
+        assert_eq!(zip, Err("Image processing failed. Unsupported src_type 'zip'".to_owned()));
     }
 }

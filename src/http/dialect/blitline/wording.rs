@@ -23,6 +23,12 @@ pub(super) struct Wording {
     /// Whether the source is not turned upright.
     #[serde(default)]
     pub(super) lies: bool,
+    /// The size of a canvas, which is its source's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) canvas: Option<(u32, u32)>,
+    /// Whether there is an output behind the source's facts that tells its colours.
+    #[serde(default)]
+    pub(super) colors: bool,
     /// The source as failures name it.
     #[serde(default)]
     pub(super) src: String,
@@ -41,6 +47,9 @@ pub(super) struct Promise {
     /// Its key, where the caller wants to be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,
+    /// Whether one of the last outputs, in the order of the saves, tells if it is all of one colour.
+    #[serde(default)]
+    pub(super) checks_blank: bool,
     /// Why it will not be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) problem: Option<String>,

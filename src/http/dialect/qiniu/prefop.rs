@@ -46,6 +46,7 @@ pub fn document(job: &Job) -> Value {
     let (bucket, key) = match &job.spec.source {
         Source::Object { bucket, key } => (bucket.as_str(), key.as_str()),
         Source::Url(url) => ("", url.as_str()),
+        Source::Inline(_) => ("", ""),
     };
     let code = code_of(job);
     let items: Vec<Value> = job

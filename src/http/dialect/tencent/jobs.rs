@@ -128,7 +128,7 @@ impl Tencent {
         let Some(id) = job_id(name) else { return Ok(None) };
         let is_of_bucket = |job: &Job| match &job.spec.source {
             Source::Object { bucket, .. } => bucket == call.bucket.name(),
-            Source::Url(_) => false,
+            Source::Url(_) | Source::Inline(_) => false,
         };
         let found = self.queue.get(&id).await?;
         Ok(found.filter(|job| job.owner == call.owner && job.api == Api::Tencent && is_of_bucket(job)))
