@@ -231,6 +231,8 @@ pub struct DlcsCustomer {
     pub key: String,
     /// Where its images are kept.
     pub bucket: String,
+    /// Most images that it may have registered. Default: any number.
+    pub max_images: Option<u32>,
 }
 
 /// `[altizure]`

@@ -238,6 +238,7 @@ fn read_dlcs(mut section: Section<'_>, references: &mut References) -> DlcsConfi
     for (number, mut customer) in section.sections("customers") {
         let key = customer.required("key", "name an access key of [keys]");
         let bucket = customer.required("bucket", "name a bucket of [buckets]");
+        let max_images = customer.get("max_images");
         references.keys.extend(key.clone());
         references.buckets.extend(bucket.clone());
         match (number.parse(), key, bucket) {
@@ -245,7 +246,7 @@ fn read_dlcs(mut section: Section<'_>, references: &mut References) -> DlcsConfi
                 customer.place().mistake(customer.path(), "is no customer").with_hint("write [dlcs.customers.NUMBER]"),
             ),
             (Ok(number), Some(key), Some(bucket)) => {
-                customers.insert(number, DlcsCustomer { key: key.value, bucket: bucket.value });
+                customers.insert(number, DlcsCustomer { key: key.value, bucket: bucket.value, max_images });
             }
             _ => {}
         }

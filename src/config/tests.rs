@@ -131,6 +131,7 @@ images_url = "https://i.example.com/"
 [dlcs.customers.2]
 key    = "AK_demo"
 bucket = "photos"
+max_images = 9
 
 [altizure]
 bucket   = "photos"
@@ -229,6 +230,7 @@ fn every_key_is_read() {
         (config.dlcs.customers[&2].key.as_str(), config.dlcs.customers[&2].bucket.as_str()),
         ("AK_demo", "photos")
     );
+    assert_eq!(config.dlcs.customers[&2].max_images, Some(9));
     assert_eq!((config.dlcs.max_batch, config.dlcs.legacy, config.dlcs.thumbs), (300, true, vec![300]));
     assert_eq!(config.dlcs.url.as_deref(), Some("https://dlcs.example.com"));
     assert_eq!(config.dlcs.images_url.as_deref(), Some("https://i.example.com"));

@@ -13,7 +13,7 @@ use crate::server::{Answer, Server};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [keys.AK]
 secret = "SK"
 buckets = ["photos"]

@@ -35,6 +35,7 @@ mod determinism;
 mod dlcs_assets;
 mod dlcs_images;
 mod dlcs_queue;
+mod dlcs_samples;
 mod explain;
 mod fast_path;
 mod fop_adjust;

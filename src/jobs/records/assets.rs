@@ -239,6 +239,20 @@ impl Asset {
         }
     }
 
+    /// Bytes that are stored: of itself, and of its derivatives.
+    pub fn stored_bytes(&self) -> (u64, u64) {
+        let original = self.name.original_key();
+        let (mut own, mut derived) = (0, 0);
+        for outcome in self.job.outcomes.iter().flatten() {
+            match outcome {
+                Outcome::Stored(stored) if stored.key == original => own += stored.bytes,
+                Outcome::Stored(stored) => derived += stored.bytes,
+                _ => {}
+            }
+        }
+        (own, derived)
+    }
+
     /// Whether it is read, and a picture.
     pub fn is_ready(&self) -> bool {
         self.job.state == State::Succeeded && self.size().is_some()

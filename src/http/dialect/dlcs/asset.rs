@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::hydra::{CONTEXT, date};
 use super::{Base, Customer};
-use crate::jobs::records::assets::{Asset, Batch, Members};
+use crate::jobs::records::assets::{Asset, Batch, Members, Name};
 
 /// The channels that a picture may have (spec 5).
 const CHANNELS: [&str; 6] = ["file", "iiif-av", "iiif-img", "thumbs", "none", "default"];
@@ -95,6 +95,14 @@ impl Described {
             refuse(format!("{member} must not be supplied"));
         }
         found
+    }
+
+    /// The same for a change of the picture `name`, which needs to say nothing of what is known.
+    pub(super) fn mistakes_beside(&self, name: &Name, media_type: &str) -> Vec<String> {
+        let mut complete = self.clone();
+        (complete.space, complete.id) = (Some(name.space), Some(name.id.clone()));
+        complete.media_type.get_or_insert_with(|| media_type.to_owned());
+        complete.mistakes()
     }
 
     fn check_channels(&self, media_type: &str, refuse: &mut impl FnMut(String)) {
@@ -274,6 +282,21 @@ pub(super) fn document(base: &Base, customer: &Customer, asset: &Asset) -> Value
         }
     }
     document
+}
+
+/// The document of how much of a picture is stored, in bytes.
+pub(super) fn storage_document(base: &Base, customer: &Customer, asset: &Asset) -> Value {
+    let Asset { name, job, .. } = asset;
+    let (original, thumbs) = asset.stored_bytes();
+    json!({
+        "@context": CONTEXT,
+        "@id": format!("{}/spaces/{}/images/{}/storage", base.customer(customer), name.space, name.id),
+        "@type": "vocab:ImageStorage",
+        "size": original,
+        "thumbnailSize": thumbs,
+        "lastChecked": date(job.finished.unwrap_or(job.created)),
+        "checkingInProgress": !job.state.is_final(),
+    })
 }
 
 /// A batch's document.

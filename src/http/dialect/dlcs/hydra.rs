@@ -68,10 +68,13 @@ impl IntoResponse for Failure {
             "description": self.detail,
             "detail": self.detail,
         });
-        if let Some(instance) = self.instance {
-            document["instance"] = instance.into();
+        if let Some(instance) = &self.instance {
+            document["instance"] = instance.as_str().into();
         }
-        super::answer(self.status, &document)
+        let mut response = super::answer(self.status, &document);
+        // For whoever knows the URL that it happened at.
+        response.extensions_mut().insert(self);
+        response
     }
 }
 

@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asset::{Described, document};
+use super::asset::{Described, document, storage_document};
 use super::hydra::{Failure, HYDRA_CONTEXT, Page};
 use super::intake::registered;
 use super::{Base, Customer, Dlcs, Parameters, answer, message};
@@ -183,6 +183,16 @@ async fn ended(dlcs: &Dlcs, id: &JobId) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How much of a picture is stored.
+pub(super) async fn storage(
+    State(dlcs): State<Dlcs>,
+    (Extension(customer), Extension(base)): Of,
+    Path(path): PathNames,
+) -> Result<Response, Failure> {
+    let asset = known(&dlcs, &customer, &name(&path)?).await?;
+    Ok(answer(StatusCode::OK, &storage_document(&base, &customer, &asset)))
+}
+
 /// Changes what is said of a picture; it is read again where that matters.
 pub(super) async fn patch(
     State(dlcs): State<Dlcs>,
@@ -193,10 +203,7 @@ pub(super) async fn patch(
 ) -> Result<Response, Failure> {
     let described: Described = super::document(&headers, body).await?;
     let asset = known(&dlcs, &customer, &name(&path)?).await?;
-    let mut complete = described.clone();
-    (complete.space, complete.id) = (Some(asset.name.space), Some(asset.name.id.clone()));
-    complete.media_type.get_or_insert_with(|| asset.members.media_type.clone());
-    let mistakes = complete.mistakes();
+    let mistakes = described.mistakes_beside(&asset.name, &asset.members.media_type);
     if !mistakes.is_empty() {
         return Err(Failure::bad(mistakes.join(". ")));
     }
@@ -341,6 +348,9 @@ pub(super) async fn delete_many(
     Ok(message("images deleted"))
 }
 
+/// Stands for the media type of pictures that are changed without being looked at: nothing of many depends on it.
+const UNTOLD: &str = "image/unknown";
+
 #[derive(Debug, Deserialize)]
 struct Changes {
     #[serde(default)]
@@ -371,6 +381,10 @@ pub(super) async fn patch_many(
         // A whole name ends with the picture's own.
         let id = id.rsplit('/').next().unwrap_or_default().to_owned();
         wanted.push((Name { space, id }, one));
+    }
+    let mistakes: Vec<String> = wanted.iter().flat_map(|(name, one)| one.mistakes_beside(name, UNTOLD)).collect();
+    if !mistakes.is_empty() {
+        return Err(Failure::bad(mistakes.join(". ")));
     }
     let mut members = Vec::with_capacity(wanted.len());
     for (name, one) in wanted {
@@ -405,7 +419,7 @@ mod tests {
 
     #[test]
     fn whole_names_are_of_the_customer() {
-        let customer = Customer { number: 2, key: String::new(), bucket: String::new() };
+        let customer = Customer { number: 2, key: String::new(), bucket: String::new(), max_images: None };
         let names = |id: &str| Names { member: vec![Identified { id: id.to_owned() }] }.of(&customer);
         assert_eq!(names("2/5/a").unwrap(), [Name { space: 5, id: "a".to_owned() }]);
         for wrong in ["3/5/a", "5/a", "2/x/a", ""] {

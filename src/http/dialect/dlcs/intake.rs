@@ -15,7 +15,7 @@ use super::hydra::Failure;
 use super::{Base, Customer, Dlcs, answer, document};
 use crate::jobs::model::{Api, Source, Submission};
 use crate::jobs::queue::Submitted;
-use crate::jobs::records::assets::{self, Members, Name, Registration};
+use crate::jobs::records::assets::{self, AssetFilter, Members, Name, Registration, Window};
 
 /// The queue that pictures are read from.
 const QUEUE: &str = "dlcs";
@@ -130,6 +130,7 @@ pub(super) async fn registered(
     let named: Vec<(Name, Described)> = described.into_iter().map(|one| (name(&one), one)).collect();
     let names: Vec<Name> = named.iter().map(|(name, _)| name.clone()).collect();
     let known = dlcs.queue.assets_named(customer.number, &names).await?;
+    check_room(dlcs, customer, names.len() - known.len(), operation).await?;
     let mut known: BTreeMap<Name, Members> = known.into_iter().map(|asset| (asset.name, asset.members)).collect();
     let mut assets = Vec::with_capacity(named.len());
     let mut mistakes = Vec::new();
@@ -147,6 +148,18 @@ pub(super) async fn registered(
         assets.push((name, members));
     }
     if mistakes.is_empty() { Ok(assets) } else { Err(Failure::invalid(operation, &mistakes.join(". "))) }
+}
+
+/// Refuses pictures that a customer has no room for.
+async fn check_room(dlcs: &Dlcs, customer: &Customer, new: usize, operation: &str) -> Result<(), Failure> {
+    let Some(most) = customer.max_images.filter(|_| new > 0) else { return Ok(()) };
+    let window = Window { skip: 0, take: 1 };
+    let (there, _) = dlcs.queue.assets(customer.number, &AssetFilter::default(), window).await?;
+    if there + new as i64 <= i64::from(most) {
+        return Ok(());
+    }
+    let detail = format!("{there} images are registered and {new} more were posted; the customer may have {most}");
+    Err(Failure::new(StatusCode::INSUFFICIENT_STORAGE, &format!("{operation}: Storage limit exceeded"), &detail))
 }
 
 /// A name for a picture that comes without: a UUID of version 4.

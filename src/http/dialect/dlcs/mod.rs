@@ -72,29 +72,35 @@ pub fn router(dlcs: Dlcs) -> Router {
             get(images::show).put(images::put).patch(images::patch).delete(images::delete),
         )
         .route("/spaces/{space}/images/{id}/reingest", post(images::reingest))
+        .route("/spaces/{space}/images/{id}/storage", get(images::storage))
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(dlcs.clone(), customers_own));
     Router::new()
         .nest("/customers/{customer}", customer)
         .route("/queue", get(batches::everybodys))
         .route("/ping", get(async || StatusCode::OK))
-        .layer(middleware::from_fn(open_to_pages))
+        .layer(middleware::from_fn_with_state(dlcs.clone(), open_to_pages))
         .with_state(dlcs)
 }
 
-async fn not_allowed(request: Request) -> Failure {
+async fn not_allowed() -> Failure {
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "this is not offered here")
-        .at(request.uri().path())
 }
 
-/// CORS: pages of any origin; a key is what lets them.
-async fn open_to_pages(request: Request, next: Next) -> Response {
+/// CORS: pages of any origin; a key is what lets them. Failures get the URL that they happened at.
+async fn open_to_pages(State(dlcs): State<Dlcs>, request: Request, next: Next) -> Response {
     let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    let mut response = if request.method() == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
+    let url = format!("{}{}", Base::of(&dlcs, request.headers()).api, request.uri().path());
+    let mut response = match *request.method() {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
     };
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        // Only here is the whole URL known.
+        let headers = std::mem::take(response.headers_mut());
+        response = failure.at(&url).into_response();
+        response.headers_mut().extend(headers.into_iter().filter(|(name, _)| *name != Some(header::CONTENT_LENGTH)));
+    }
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(
@@ -115,6 +121,7 @@ struct Customer {
     /// Its access key, which owns its jobs.
     key: String,
     bucket: String,
+    max_images: Option<u32>,
 }
 
 /// Where things are as callers see them, without a slash at their ends.
@@ -153,13 +160,14 @@ async fn customers_own(
     let known = number.and_then(|number| Some((number, dlcs.config.customers.get(&number)?)));
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let caller = basic::caller(&dlcs.keys, authorization).ok();
-    let (Some((number, DlcsCustomer { key, bucket })), Some(caller)) = (known, caller) else { return unauthorized() };
-    if caller.access_key != *key && !dlcs.keys.allows_all(&caller.access_key) {
+    let (Some((number, known)), Some(caller)) = (known, caller) else { return unauthorized() };
+    let DlcsCustomer { key, bucket, max_images } = known.clone();
+    if caller.access_key != key && !dlcs.keys.allows_all(&caller.access_key) {
         return unauthorized();
     }
     let base = Base::of(&dlcs, request.headers());
     let extensions = request.extensions_mut();
-    extensions.insert(Customer { number, key: key.clone(), bucket: bucket.clone() });
+    extensions.insert(Customer { number, key, bucket, max_images });
     extensions.insert(base);
     next.run(request).await
 }
