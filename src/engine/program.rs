@@ -43,6 +43,8 @@ pub struct Program {
     pub depth: Depth,
     /// Whether every frame is worked on and the result is animated; else only the first.
     pub animated: bool,
+    /// The frame that is worked on where it is one, counted from 0.
+    pub frame: u32,
     /// What is done to each frame, in order, with exact sizes.
     pub steps: Vec<Step>,
     /// What the answer is.

@@ -79,6 +79,8 @@ struct Resolver<'a> {
     background: Option<Color>,
     keep: Keep,
     size_limit: Option<SizeLimit>,
+    /// The one frame that is worked on.
+    frame: Option<u32>,
     slim: Option<Slim>,
     answer: Kind,
     first: bool,
@@ -112,6 +114,7 @@ impl<'a> Resolver<'a> {
             background: None,
             keep: Keep { profile: true, exif: true, copyright: rendering.keep_copyright, upright: false },
             size_limit: None,
+            frame: None,
             slim: None,
             answer: Kind::Image,
             first: true,
@@ -156,6 +159,7 @@ impl<'a> Resolver<'a> {
                 self.steps.push(Step::Flatten(flatten.0));
                 Ok(())
             }
+            Fop::Frame(number) => self.frame(*number),
             Fop::Flip(flip) => {
                 // What is left and right is what the viewer sees.
                 self.orient();
@@ -357,6 +361,20 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
+    fn frame(&mut self, number: u32) -> Result<(), Error> {
+        let frames = self.header.frames.max(1);
+        if number >= frames {
+            return Err(Error::Argument {
+                fop: "frame",
+                argument: "number",
+                value: number.to_string(),
+                expected: format!("0 to {}, as the picture has {frames}", frames - 1),
+            });
+        }
+        self.frame = Some(number);
+        Ok(())
+    }
+
     fn slim(&mut self, level: u8) -> Result<(), Error> {
         if !matches!(self.format, OutputFormat::Jpeg | OutputFormat::Png) {
             return Err(Error::Argument {
@@ -459,7 +477,7 @@ impl<'a> Resolver<'a> {
             self.check_output(self.size)?;
         }
         let animates = matches!(self.format, OutputFormat::Gif | OutputFormat::Webp);
-        let animated = encoded && animates && self.header.is_animated();
+        let animated = encoded && animates && self.moves();
         let eighths = decode_scale(self.header, &self.steps, self.rendering.speed);
         let planes = match &answer {
             _ if animated => None,
@@ -491,6 +509,7 @@ impl<'a> Resolver<'a> {
             light: self.rendering.light,
             depth,
             animated,
+            frame: self.frame.unwrap_or(0),
             steps: self.steps,
             answer,
             size,
@@ -499,17 +518,22 @@ impl<'a> Resolver<'a> {
         if !program.is_header_only() {
             self.limits.check_source(self.header.size)?;
         }
-        if program.animated {
+        if program.animated || program.frame > 0 {
             check_frames(self.header, self.limits)?;
         }
         program.cost = cost::cost(&program, self.pictures);
         Ok(program)
     }
 
+    /// Whether there is more than one frame to work on.
+    fn moves(&self) -> bool {
+        self.header.is_animated() && self.frame.is_none()
+    }
+
     /// The best format that the client takes and that holds the picture; what only newer clients show is left for what all do.
     fn accepted_format(&self) -> OutputFormat {
         let accepts = self.rendering.accepts;
-        let (moves, edge) = (self.header.is_animated(), self.size.long());
+        let (moves, edge) = (self.moves(), self.size.long());
         // Without C there is no lossy WebP, and others would be larger than what they replace.
         let is_webp = accepts.webp && edge <= MAX_WEBP_EDGE && cfg!(feature = "native");
         match self.format {

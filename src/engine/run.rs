@@ -269,7 +269,10 @@ impl Job<'_> {
 
     /// The first frame, and how many steps were done while it was decoded.
     fn loaded(&self, settings: Option<&encode::Settings>) -> Result<(Frame, usize), Error> {
-        let Program { source, planes, scaled_rows, light, eighths, .. } = self.program;
+        let Program { source, planes, scaled_rows, light, eighths, frame, .. } = self.program;
+        if *frame > 0 {
+            return Ok((decode::frame_at(self.source, source, *frame, self.limits, self.cancel)?, 0));
+        }
         if let Some(size) = *scaled_rows
             && self.used_up_profile(source.layout(), settings).is_none()
             && let Some(frame) = decode::still_scaled(self.source, source, size, *light, self.limits, self.cancel)?

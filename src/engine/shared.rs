@@ -74,7 +74,7 @@ enum Kind {
 
 impl Kind {
     fn of(program: &Program) -> Self {
-        if program.is_header_only() || program.lossless.is_some() {
+        if program.is_header_only() || program.lossless.is_some() || program.frame > 0 {
             Self::Alone
         } else if program.animated {
             Self::Animation(program.light)

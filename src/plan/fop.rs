@@ -13,7 +13,7 @@ use super::{
 type Reader = fn(&mut Cursor<'_>) -> Result<Fop, ParseError>;
 
 /// The fops of this server by the names that pipelines have for them.
-const READERS: [(&str, Reader); 24] = [
+const READERS: [(&str, Reader); 25] = [
     ("imageView2", |cursor| ImageView2::parse(cursor).map(Fop::ImageView2)),
     ("imageView", |cursor| ImageView::parse(cursor).map(Fop::ImageView)),
     ("imageMogr2", |cursor| ImageMogr2::parse(cursor).map(Fop::ImageMogr2)),
@@ -31,6 +31,10 @@ const READERS: [(&str, Reader); 24] = [
     ("palette", |cursor| {
         let colors = cursor.integer("colors", 2..=256)?;
         cursor.end().map(|()| Fop::Palette(colors))
+    }),
+    ("frame", |cursor| {
+        let number = cursor.integer("number", 0..=9999)?;
+        cursor.end().map(|()| Fop::Frame(number))
     }),
     ("imageslim", |cursor| ImageSlim::parse(cursor).map(Fop::ImageSlim)),
     ("imageInfo", |cursor| cursor.end().map(|()| Fop::ImageInfo)),
@@ -100,6 +104,7 @@ impl Fop {
             Self::Cut(_) => "cut",
             Self::Filter(_) => "filter",
             Self::Flatten(_) => "flatten",
+            Self::Frame(_) => "frame",
             Self::Flip(_) => "flip",
             Self::Composite(_) => "composite",
             Self::Draw(_) => "draw",
@@ -159,6 +164,7 @@ impl fmt::Display for Fop {
             Self::Flip(flip) => write!(f, "{flip}"),
             Self::Composite(composite) => write!(f, "{composite}"),
             Self::Draw(draw) => write!(f, "{draw}"),
+            Self::Frame(number) => write!(f, "frame/{number}"),
             Self::Palette(colors) => write!(f, "palette/{colors}"),
             Self::ImageSlim(slim) => write!(f, "{slim}"),
             Self::Facts(facts) => write!(f, "{facts}"),

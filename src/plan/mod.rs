@@ -98,6 +98,8 @@ pub enum Fop {
     Draw(Draw),
     /// `palette/<n>`: at most so many colours, 2 to 256, dithered.
     Palette(u16),
+    /// `frame/<n>`: the frame of an animation that stands at `n`, counted from 0, as a still picture.
+    Frame(u32),
     /// `flip/<direction>`: the picture in a mirror.
     Flip(Flip),
     /// `flatten/<colour>`: transparency onto a colour.
@@ -149,7 +151,7 @@ impl Plan {
             let next = self.fops.get(index + 1);
             match fop {
                 Fop::SaveAs(_) if next.is_some() => return refuse(fop, "must be the last operator"),
-                Fop::Exif | Fop::Facts(_) if index > 0 => {
+                Fop::Exif | Fop::Facts(_) | Fop::Frame(_) if index > 0 => {
                     return refuse(fop, "reads the original, so no operator may stand before it");
                 }
                 _ if fop.is_metadata() && next.is_some_and(|next| !matches!(next, Fop::SaveAs(_))) => {

@@ -13,7 +13,7 @@ use super::{Plan, Query};
 use crate::geometry::{Angle, Gravity, Rect, Size};
 
 /// Segments of real pipelines, whole arguments among them, so that a random sequence is often a plan.
-const TOKENS: [&str; 101] = [
+const TOKENS: [&str; 102] = [
     "imageView2/2",
     "imageView2/1/w/200/h/200",
     "imageView/1/w/50/h/50",
@@ -32,6 +32,7 @@ const TOKENS: [&str; 101] = [
     "exif",
     "imageAve",
     "trim/5",
+    "frame/1",
     "colors/8",
     "edges",
     "saveas/cGhvdG9zOmEuanBn",

@@ -60,11 +60,8 @@ async fn errors_have_their_texts() {
         (with("functions", json!([])), 400, "Functions are required to process a job"),
         (without("src"), 400, "src is missing; expected a URL or an S3 object"),
         (with("src_type", json!("zip")), 400, "Image processing failed. Unsupported src_type 'zip'"),
-        (
-            with("src_type", json!({ "name": "multi_page" })),
-            400,
-            "Image processing failed. Unsupported src_type 'multi_page'",
-        ),
+        (with("src_type", json!("burst_pdf")), 400, "Image processing failed. Unsupported src_type 'burst_pdf'"),
+        (with("src_type", json!("multi_page")), 400, "src_type.pages is missing or wrong; expected 1 to 20 numbers"),
         (with("functions", json!([{ "name": "no_op", "save": {} }])), 400, "image_identifier is missing"),
         (with("functions", json!([{ "params": {} }])), 400, "a function has no name"),
         (with("note", json!("x".repeat(250_001))), 413, "a job has at most 250000 characters"),

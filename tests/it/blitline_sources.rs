@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::{DynamicImage, Rgb, RgbImage};
 use mogr::geometry::Size;
+use mogr::plan::output::OutputFormat;
 use serde_json::{Value, json};
 
 use crate::blitline_jobs::{done, job, path, saved, server, submit};
@@ -110,4 +111,29 @@ async fn canvases_are_of_one_colour() {
     canvas["src"] = json!({ "name": "canvas" });
     let submitted = submit(&server, &canvas).await;
     assert!(submitted.get("error").is_none(), "{submitted}");
+}
+
+/// Each page by itself, with its number in its names; a page that is not there harms no other.
+#[tokio::test]
+async fn pages_are_worked_on_one_by_one() {
+    let server = server().await;
+    let moving = cards::animation(60, 40, 4, OutputFormat::Gif);
+    std::fs::write(server.objects().join("pages.gif"), &moving).unwrap();
+    let mut paged = job("pages.gif", json!([saved("resize_to_fit", json!({ "width": 30 }), "page.png")]));
+    paged["src_type"] = json!({ "name": "multi_page", "pages": [0, 2, 9] });
+    let results = done(&server, &paged).await;
+    let images = results["images"].as_array().unwrap();
+    let names: Vec<&Value> = images.iter().map(|image| &image["image_identifier"]).collect();
+    assert_eq!(
+        (names, &results["failed_image_identifiers"]),
+        (vec![&json!("page_0.png"), &json!("page_2.png")], &json!(["page_9.png"]))
+    );
+    assert!(results["errors"][0].as_str().unwrap().contains("frame: number is"), "{results}");
+    let (first, third) = (server.get(&path(&images[0]["s3_url"])).await, server.get(&path(&images[1]["s3_url"])).await);
+    assert!(path(&images[1]["s3_url"]).ends_with("/page_2.png") && first.pixels() != third.pixels());
+    let delivered = server.get("/photos/pages.gif?frame/2|size/fit/w/30|imageView2/2/format/png").await;
+    assert_eq!(delivered.pixels(), third.pixels());
+    let still = server.get("/photos/pages.gif?frame/0").await.image();
+    assert_eq!((still.frames, still.size), (1, Size::new(60, 40)));
+    assert_eq!(server.get("/photos/pages.gif?frame/4").await.status, 400);
 }

@@ -169,6 +169,19 @@ pub fn animation<'a>(
     Ok(Animation { source: source?, frames_left: header.frames, cancel: cancel.clone() })
 }
 
+/// The canvas at `number`, counted from 0, of an animation; all before it are decoded too.
+///
+/// # Errors
+/// As [`animation`]; [`Error::Broken`] where the file ends before it.
+pub fn frame_at(bytes: &[u8], header: &Header, number: u32, limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
+    let mut frames = animation(bytes, header, limits, cancel)?;
+    for _ in 0..number {
+        frames.next_frame()?;
+    }
+    let found = frames.next_frame()?;
+    found.map(|(frame, _)| frame).ok_or_else(|| broken(header.format, "it ends before the frame"))
+}
+
 /// Frames of an animation; takes the memory of a few canvases, however many frames there are.
 pub struct Animation<'a> {
     source: Source<'a>,

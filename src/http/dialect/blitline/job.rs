@@ -86,19 +86,26 @@ impl Reader<'_> {
         }
         let fields = Fields::of(Some(job));
         let owner = self.owner(fields)?;
-        let source::Read { source, canvas } = source::read(fields).map_err(Refusal::invalid)?;
+        let source::Read { source, canvas, pages } = source::read(fields).map_err(Refusal::invalid)?;
         let version = fields.number("v").ok().flatten().unwrap_or_default();
         let lies = fields.flag("suppress_auto_orient");
-        let terms = Terms { base: self.base, version, suppresses_orientation: lies, now: self.now };
+        let terms = Terms { base: self.base, version, suppresses_orientation: lies, page: None, now: self.now };
         let mut tree =
             Tree { terms, outputs: Vec::new(), blanks: Vec::new(), wording: Wording::default(), saves: 0, bytes: 0 };
         let functions = fields.get("functions").and_then(Value::as_array).filter(|list| !list.is_empty());
+        let functions = functions.ok_or_else(|| Refusal::invalid(NO_FUNCTIONS))?;
         let first = match canvas {
             Some(Size { width, height }) => format!("size/exact/w/{width}/h/{height}"),
             None if lies => String::new(),
             None => "imageMogr2/auto-orient".to_owned(),
         };
-        tree.grow(functions.ok_or_else(|| Refusal::invalid(NO_FUNCTIONS))?, &Ok(first), 1)?;
+        if pages.is_empty() {
+            tree.grow(functions, &Ok(first.clone()), 1)?;
+        }
+        for page in pages {
+            tree.terms.page = Some(page);
+            tree.grow(functions, &Ok(joined(&format!("frame/{page}"), &first)), 1)?;
+        }
         let Tree { mut outputs, mut wording, blanks, .. } = tree;
         outputs.push(told(fields)?);
         outputs.extend(colors(fields).map_err(Refusal::invalid)?);

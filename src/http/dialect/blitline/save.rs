@@ -34,6 +34,8 @@ pub(super) struct Terms<'a> {
     pub(super) version: f64,
     /// Whether sources are not turned upright.
     pub(super) suppresses_orientation: bool,
+    /// The page that is saved, which is part of its names.
+    pub(super) page: Option<u32>,
     pub(super) now: SystemTime,
 }
 
@@ -51,6 +53,7 @@ pub(super) struct Save {
 pub(super) fn read(save: Fields<'_>, number: usize, terms: Terms<'_>) -> Result<Option<Save>, String> {
     let identifier = save.text("image_identifier").filter(|identifier| !identifier.is_empty());
     let identifier = identifier.ok_or("image_identifier is missing; every save needs one")?;
+    let identifier = paged(identifier, terms.page);
     if save.flag("skip") {
         return Ok(None);
     }
@@ -58,6 +61,7 @@ pub(super) fn read(save: Fields<'_>, number: usize, terms: Terms<'_>) -> Result<
         Some(s3) => {
             let (bucket, key) =
                 s3_object(s3).map_err(|problem| format!("s3_destination of {identifier:?}: {problem}"))?;
+            let key = paged(key, terms.page);
             let format = format_of(&key, Fields::of(Some(s3)).text("force_type").as_deref());
             (Destination::Object { bucket, key }, None, format)
         }
@@ -76,6 +80,16 @@ pub(super) fn read(save: Fields<'_>, number: usize, terms: Terms<'_>) -> Result<
     let mut promise = promise(identifier, destination.place(), s3.flag("return_keys"), problem, terms.base);
     promise.checks_blank = save.flag("check_blank");
     Ok(Some(Save { promise, destination, encoding }))
+}
+
+/// A name with the page before its extension.
+fn paged(name: String, page: Option<u32>) -> String {
+    let Some(page) = page else { return name };
+    let start = name.rfind('/').map_or(0, |slash| slash + 1);
+    match name[start..].rfind('.') {
+        Some(dot) => format!("{}_{page}{}", &name[..start + dot], &name[start + dot..]),
+        None => format!("{name}_{page}"),
+    }
 }
 
 fn promise(identifier: String, place: &Destination, tells_key: bool, problem: Option<String>, base: &str) -> Promise {
@@ -155,8 +169,13 @@ mod tests {
     use super::*;
     use crate::plan::Plan;
 
-    const TERMS: Terms<'static> =
-        Terms { base: "http://images", version: 1.22, suppresses_orientation: false, now: SystemTime::UNIX_EPOCH };
+    const TERMS: Terms<'static> = Terms {
+        base: "http://images",
+        version: 1.22,
+        suppresses_orientation: false,
+        page: None,
+        now: SystemTime::UNIX_EPOCH,
+    };
 
     fn read_as(save: &Value, terms: Terms<'_>) -> Result<Option<Save>, String> {
         read(Fields::of(Some(save)), 2, terms)
@@ -211,6 +230,17 @@ mod tests {
         for terms in [Terms { version: 1.19, ..TERMS }, Terms { suppresses_orientation: true, ..TERMS }] {
             assert!(read_as(&plain, terms).unwrap().unwrap().encoding.starts_with("imageMogr2/strip/"), "{terms:?}");
         }
+    }
+
+    #[test]
+    fn pages_are_part_of_names() {
+        let s3 = json!({ "bucket": "b", "key": "v1.2/scan.png" });
+        let save = json!({ "image_identifier": "scan", "s3_destination": s3 });
+        let save = read_as(&save, Terms { page: Some(3), ..TERMS }).unwrap().unwrap();
+        assert_eq!(
+            (save.promise.identifier.as_str(), save.promise.url.as_str()),
+            ("scan_3", "http://images/b/v1.2/scan_3.png")
+        );
     }
 
     #[test]

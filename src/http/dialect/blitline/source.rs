@@ -15,6 +15,9 @@ use crate::jobs::model::Source;
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
+/// Most pages of a job.
+const MOST_PAGES: usize = 20;
+
 /// Longest address.
 const MAX_URL_BYTES: usize = 8 << 10;
 
@@ -24,6 +27,8 @@ pub(super) struct Read {
     pub(super) source: Source,
     /// The size of a canvas, whose source is one pixel of its colour.
     pub(super) canvas: Option<Size>,
+    /// The pages that all functions are done to, each; none where it is the source as a whole.
+    pub(super) pages: Vec<u32>,
 }
 
 /// Reads `src` as `src_type` says; the text says what is wrong with it.
@@ -37,9 +42,26 @@ pub(super) fn read(job: Fields<'_>) -> Result<Read, String> {
         None | Some("" | "image") if Fields::of(src).text("name").as_deref() == Some("canvas") => {
             canvas(Fields::of(src))
         }
-        None | Some("" | "image") => Ok(Read { source: source(src)?, canvas: None }),
-        Some("inline") => Ok(Read { source: inline(src)?, canvas: None }),
+        None | Some("" | "image") => Ok(Read { source: source(src)?, canvas: None, pages: Vec::new() }),
+        Some("inline") => Ok(Read { source: inline(src)?, canvas: None, pages: Vec::new() }),
+        Some("multi_page") => Ok(Read { source: source(src)?, canvas: None, pages: pages(job)? }),
         Some(other) => Err(format!("Image processing failed. Unsupported src_type '{other}'")),
+    }
+}
+
+/// The pages of `multi_page`, each once. How many a source has is not known before it is read, so that they have to be named.
+fn pages(job: Fields<'_>) -> Result<Vec<u32>, String> {
+    let expected =
+        || format!("src_type.pages is missing or wrong; expected 1 to {MOST_PAGES} numbers of pages, from 0");
+    let listed = [job.get("src_type"), job.get("src_data")].into_iter().find_map(|of| Fields::of(of).get("pages"));
+    let listed = listed.and_then(Value::as_array).ok_or_else(expected)?;
+    let numbers = listed.iter().map(|page| page.as_u64().and_then(|page| u32::try_from(page).ok()));
+    let mut pages = numbers.collect::<Option<Vec<u32>>>().ok_or_else(expected)?;
+    let mut seen = std::collections::BTreeSet::new();
+    pages.retain(|page| seen.insert(*page));
+    match pages.len() {
+        1..=MOST_PAGES => Ok(pages),
+        _ => Err(expected()),
     }
 }
 
@@ -61,7 +83,7 @@ fn canvas(src: Fields<'_>) -> Result<Read, String> {
     };
     let size = Size::new(edge("width")?, edge("height")?);
     let color = src.color_or("color", Color::WHITE)?;
-    Ok(Read { source: Source::Inline(STANDARD.encode(pixel(color))), canvas: Some(size) })
+    Ok(Read { source: Source::Inline(STANDARD.encode(pixel(color))), canvas: Some(size), pages: Vec::new() })
 }
 
 /// A PNG of one pixel.
@@ -146,7 +168,8 @@ mod tests {
     fn pictures_come_with_their_jobs() {
         let said = |job: &Value| read(Fields::of(Some(job)));
         let inline = |src: &str| said(&json!({ "src_type": "inline", "src": src }));
-        let expected = Ok(Read { source: Source::Inline("aGVsbG8=".to_owned()), canvas: None });
+        let source = Source::Inline("aGVsbG8=".to_owned());
+        let expected = Ok(Read { source, canvas: None, pages: Vec::new() });
         for src in ["aGVsbG8=", "aGVsbG8", " aGVs\nbG8= ", "data:image/png;base64,aGVsbG8="] {
             assert_eq!(inline(src), expected, "{src}");
         }
@@ -155,6 +178,15 @@ mod tests {
         }
         let canvas = said(&json!({ "src": { "name": "canvas", "width": "30", "color": "#f00" } })).unwrap();
         assert_eq!(canvas.canvas, Some(Size::new(30, 10)));
+        let paged = |pages: Value| {
+            let src_type = json!({ "name": "multi_page", "pages": pages });
+            said(&json!({ "src_type": src_type, "src": "http://a.example/b.gif" })).map(|read| read.pages)
+        };
+        assert_eq!(paged(json!([2, 0, 2])), Ok(vec![2, 0]));
+        for wrong in [json!(null), json!([]), json!([-1]), json!(["a"]), json!((0..21).collect::<Vec<u32>>())] {
+            let problem = paged(wrong.clone()).unwrap_err();
+            assert!(problem.starts_with("src_type.pages is missing or wrong"), "{wrong}: {problem}");
+        }
         let zip = said(&json!({ "src_type": { "name": "zip" }, "src": "a" }));
         assert_eq!(zip, Err("Image processing failed. Unsupported src_type 'zip'".to_owned()));
     }
