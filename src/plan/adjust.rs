@@ -41,10 +41,57 @@ pub enum Change {
     Invert,
     /// `threshold/<0..100>`: 255 where `v ≥ 255 × n/100`, else 0.
     Threshold(u8),
+    /// `levels/<black>x<white>x<gamma>`: `255 × ((v/255 − b)/(w − b))^(1/g)`, black and white in percent; what lies outside is clipped
+    /// first.
+    Levels(Levels),
+    /// `levelize/<black>x<white>x<gamma>`: the way back, `255 × (b + (w − b) × (v/255)^g)`.
+    Levelize(Levels),
 }
 
-const NAMES: [&str; 10] =
-    ["brightness", "contrast", "saturation", "hue", "gamma", "multiply", "grayscale", "sepia", "invert", "threshold"];
+/// Where black and white lie, and what becomes of the middle.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Levels {
+    /// Percent of the range, 0 to 100.
+    pub black: f32,
+    /// The same, above black.
+    pub white: f32,
+    /// 0.1 to 10; 1 is none.
+    pub gamma: f32,
+}
+
+impl Levels {
+    fn read(cursor: &mut Cursor<'_>, name: &str) -> Result<Self, ParseError> {
+        let expected =
+            "<black>x<white>x<gamma>: percents from 0 to 100, white above black, and a number from 0.1 to 10";
+        cursor.read(name, expected, |value| {
+            let mut numbers = value.split('x').map(scan::decimal);
+            let levels = Self { black: numbers.next()??, white: numbers.next()??, gamma: numbers.next()?? };
+            let is_sound = levels.black < levels.white && levels.white <= 100.0 && (0.1..=10.0).contains(&levels.gamma);
+            (is_sound && numbers.next().is_none()).then_some(levels)
+        })
+    }
+}
+
+impl fmt::Display for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.black, self.white, self.gamma)
+    }
+}
+
+const NAMES: [&str; 12] = [
+    "brightness",
+    "contrast",
+    "saturation",
+    "hue",
+    "gamma",
+    "multiply",
+    "grayscale",
+    "sepia",
+    "invert",
+    "threshold",
+    "levels",
+    "levelize",
+];
 
 const PERCENT: RangeInclusive<i8> = -100..=100;
 
@@ -77,6 +124,8 @@ impl Change {
             "grayscale" => cursor.flag(name)?.then_some(Self::Grayscale),
             "sepia" => Some(cursor.integer(name, 0..=100)?).filter(|n| *n != 0).map(Self::Sepia),
             "invert" => cursor.flag(name)?.then_some(Self::Invert),
+            "levels" => Some(Self::Levels(Levels::read(cursor, name)?)),
+            "levelize" => Some(Self::Levelize(Levels::read(cursor, name)?)),
             "threshold" => Some(Self::Threshold(cursor.integer(name, 0..=100)?)),
             _ => return Err(cursor.unknown(name, &NAMES)),
         })
@@ -102,6 +151,8 @@ impl fmt::Display for Change {
             Self::Grayscale => f.write_str("grayscale/1"),
             Self::Sepia(percent) => write!(f, "sepia/{percent}"),
             Self::Invert => f.write_str("invert/1"),
+            Self::Levels(levels) => write!(f, "levels/{levels}"),
+            Self::Levelize(levels) => write!(f, "levelize/{levels}"),
             Self::Threshold(percent) => write!(f, "threshold/{percent}"),
         }
     }
@@ -136,6 +187,7 @@ mod tests {
             ("multiply/120", "adjust/multiply/120"),
             ("grayscale/1/sepia/80/invert/1", "adjust/grayscale/1/sepia/80/invert/1"),
             ("threshold/50", "adjust/threshold/50"),
+            ("levels/5x95x1.20/levelize/0x50x1", "adjust/levels/5x95x1.2/levelize/0x50x1"),
             ("grayscale/0/sepia/0/invert/0/brightness/0/contrast/-0/gamma/1.0/multiply/100", "adjust"),
         ] {
             assert_eq!(parse(text).unwrap().to_string(), canonical, "{text}");
@@ -156,6 +208,11 @@ mod tests {
             ("sepia/-1", "adjust: sepia is \"-1\"; expected an integer from 0 to 100"),
             ("grayscale/2", "adjust: grayscale is \"2\"; expected an integer from 0 to 1"),
             ("invert", "adjust: invert is missing; expected an integer from 0 to 1"),
+            (
+                "levels/90x10x1",
+                "adjust: levels is \"90x10x1\"; expected <black>x<white>x<gamma>: percents from 0 to 100, white above black, \
+                 and a number from 0.1 to 10",
+            ),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), message, "{text}");
         }

@@ -86,7 +86,7 @@ async fn refusals_say_what_was_expected() {
         (
             "blur/1",
             "adjust: unknown argument \"blur\"; expected one of brightness, contrast, saturation, hue, gamma, \
-                    multiply, grayscale, sepia, invert, threshold",
+                    multiply, grayscale, sepia, invert, threshold, levels, levelize",
         ),
     ] {
         let answer = server.get(&format!("/brown.png?adjust/{changes}")).await;

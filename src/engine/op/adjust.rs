@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use crate::engine::Error;
 use crate::engine::image::{Frame, Layout};
 use crate::engine::limits::Cancel;
-use crate::plan::adjust::Change;
+use crate::plan::adjust::{Change, Levels};
 
 /// Changes made ready: what is the same for all three channels is a table, the rest are matrices.
 #[derive(Clone, Debug)]
@@ -112,6 +112,14 @@ fn stage(change: Change) -> Stage {
         Change::Multiply(percent) => table(|v| v * f64::from(percent) / 100.0),
         Change::Invert => table(|v| 255.0 - v),
         Change::Threshold(percent) => table(|v| if v >= 2.55 * f64::from(percent) { 255.0 } else { 0.0 }),
+        Change::Levels(Levels { black, white, gamma }) => {
+            let (black, white) = (255.0 * f64::from(black) / 100.0, 255.0 * f64::from(white) / 100.0);
+            table(|v| 255.0 * ((v - black) / (white - black)).clamp(0.0, 1.0).powf(1.0 / f64::from(gamma)))
+        }
+        Change::Levelize(Levels { black, white, gamma }) => {
+            let (black, white) = (255.0 * f64::from(black) / 100.0, 255.0 * f64::from(white) / 100.0);
+            table(|v| black + (white - black) * (v / 255.0).powf(f64::from(gamma)))
+        }
         Change::Grayscale => Stage::Matrix([LUMA; 3]),
         Change::Saturation(percent) => Stage::Matrix(saturation(1.0 + f64::from(percent) / 100.0)),
         Change::Hue(degrees) => Stage::Matrix(hue(f64::from(degrees))),
@@ -200,6 +208,10 @@ mod tests {
             (Change::Multiply(0), [9, 100, 200], [0, 0, 0]),
             (Change::Invert, [0, 100, 255], [255, 155, 0]),
             (Change::Threshold(50), [127, 128, 255], [0, 255, 255]),
+            // 255 × (127 − 25.5)/204 = 126.9.
+            (Change::Levels(Levels { black: 10.0, white: 90.0, gamma: 1.0 }), [25, 127, 230], [0, 127, 255]),
+            (Change::Levels(Levels { black: 0.0, white: 100.0, gamma: 2.0 }), [0, 64, 255], [0, 128, 255]),
+            (Change::Levelize(Levels { black: 10.0, white: 90.0, gamma: 1.0 }), [0, 127, 255], [26, 127, 230]),
             // 0.299 × 255 = 76.2.
             (Change::Grayscale, [255, 0, 0], [76, 76, 76]),
             (Change::Saturation(-100), [255, 0, 0], [76, 76, 76]),

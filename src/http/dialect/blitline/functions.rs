@@ -13,17 +13,14 @@ const AUTOSHARPEN: &str = "filter/unsharp/0.75x0.5x0";
 const CONTRAST_STEP: i32 = 15;
 
 /// Functions that the vendor has and this server has not.
-const NOT_DONE: [&str; 38] = [
+const NOT_DONE: [&str; 34] = [
     "deskew",
     "liquid_rescale",
-    "density",
     "resample",
     "despeckle",
     "enhance",
     "auto_enhance",
     "contrast_stretch_channel",
-    "level",
-    "levelize",
     "sketch",
     "photograph",
     "caption",
@@ -39,7 +36,6 @@ const NOT_DONE: [&str; 38] = [
     "blue_shift",
     "convert_to_dpi",
     "crop_from_source",
-    "interlace",
     "resize_to_fit_with_wrap",
     "celsius",
     "lomo",
@@ -75,6 +71,10 @@ fn of_known(name: &str, params: Fields<'_>) -> Option<Result<String, String>> {
         "crop_to_square" => Ok(format!("cut/square/1{}", gravity(params, Gravity::Center))),
         "pad" => pad(params),
         "rotate" => params.number_or("amount", 90.0).map(|degrees| format!("imageMogr2/rotate/{}", turn(degrees))),
+        "density" => params.whole_or("dpi", 72).map(|dpi| format!("imageMogr2/density/{dpi}")),
+        "interlace" => Ok("imageMogr2/interlace/1".to_owned()),
+        "level" => levels("levels", params),
+        "levelize" => levels("levelize", params),
         "trim" => params.number_or("fuzz", 0.0).map(|fuzz| format!("trim/{}", decimal(100.0 * fuzz))),
         "threshold" => params
             .number_or("threshold_value", 0.5)
@@ -219,6 +219,16 @@ fn modulate(params: Fields<'_>) -> Result<String, String> {
     ))
 }
 
+/// Points are numbers of 16 bits.
+fn levels(name: &str, params: Fields<'_>) -> Result<String, String> {
+    if let Some(channel) = params.text("channel").filter(|channel| channel != "AllChannels") {
+        return Err(format!("channel is {channel:?}; expected AllChannels"));
+    }
+    let percent = |name, default| Ok::<_, String>(decimal(100.0 * params.number_or(name, default)? / 65_535.0));
+    let (black, white) = (percent("black_point", 0.0)?, percent("white_point", 65_535.0)?);
+    Ok(format!("adjust/{name}/{black}x{white}x{}", decimal(params.number_or("gamma", 1.0)?)))
+}
+
 fn sepia_tone(params: Fields<'_>) -> Result<String, String> {
     let percent = 100.0 * params.number_or("threshold", 0.8)?;
     Ok(format!("adjust/sepia/{}", percent.round().clamp(0.0, 100.0)))
@@ -276,6 +286,10 @@ mod tests {
             ("pad", json!({ "size": 7, "gravity": "SouthGravity" }), "imageMogr2/extent/!a0a7/background/I0ZGRkZGRg=="),
             ("rotate", json!({ "amount": -390.404 }), "imageMogr2/rotate/-30.4"),
             ("rotate", json!({}), "imageMogr2/rotate/90"),
+            ("density", json!({ "dpi": 300 }), "imageMogr2/density/300"),
+            ("interlace", json!({ "type": "PlaneInterlace" }), "imageMogr2/interlace/1"),
+            ("level", json!({ "black_point": 6553.5, "gamma": 1.2 }), "adjust/levels/10x100x1.2"),
+            ("levelize", json!({ "white_point": "58981.5" }), "adjust/levelize/0x90x1"),
             ("trim", json!({}), "trim/0"),
             ("trim", json!({ "fuzz": "0.125" }), "trim/12.5"),
             ("threshold", json!({}), "adjust/threshold/50"),
