@@ -1,7 +1,7 @@
 //! Programs worked out from headers alone.
 
 use super::*;
-use crate::engine::image::{Depth, Sampling};
+use crate::engine::image::{ColorModel, Depth, Sampling};
 use crate::plan::output::{QualityTarget, Score};
 
 fn photo(size: Size, orientation: Option<Orientation>) -> Header {
