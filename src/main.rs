@@ -344,6 +344,8 @@ fn observe(format: Option<LogFormat>) -> anyhow::Result<Option<Traces>> {
 
 #[cfg(feature = "otel")]
 fn traces() -> anyhow::Result<Option<Traces>> {
+    // What sends them is a client that may have to speak TLS.
+    app::install_tls();
     Traces::from_environment()
 }
 
