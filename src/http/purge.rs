@@ -127,12 +127,16 @@ impl Purging {
         Ok(Scope::Pipeline { bucket, pipeline: plan.to_string() })
     }
 
-    /// What a URL answers with, and what is known of its source.
+    /// What a URL answers with, and what is known of its source; all of the picture's, where the URL is of a service for pictures.
     fn of_url(&self, url: &str) -> Result<Vec<Scope>, Failure> {
         let refused = |problem: &str| Failure::invalid(format!("urls: {url:?}: {problem}"));
         let uri: Uri = url.parse().map_err(|_| refused("it is no URL; expected https://HOST/PATH"))?;
         if uri.host().is_none() {
             return Err(refused("it names no host; expected https://HOST/PATH"));
+        }
+        let pictures = self.delivery.pictures_behind(&uri);
+        if !pictures.is_empty() {
+            return Ok(pictures.into_iter().map(|(bucket, key)| Scope::Key { bucket, key }).collect());
         }
         let meanings = self.delivery.meanings(uri).map_err(|failure| refused(&failure.message))?;
         let scopes = meanings.into_iter().flat_map(|meaning| {

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Request, Uri, header};
 use percent_encoding::percent_decode_str;
 
-use super::dialect::dlcs::delivery::Published;
+use super::dialect::dlcs::delivery::{self as dlcs, Published};
 use super::dialect::tencent::delivery as tencent;
+use super::iiif as iiif_service;
 use super::recent::Recent;
 use super::respond::{self, Failure, set};
 use crate::auth::{KeyRing, download, signed_url};
@@ -153,6 +154,17 @@ impl Delivery {
     pub(super) fn dialect<B>(&self, request: &Request<B>) -> Dialect {
         let bucket = self.bucket_and_path(request).ok();
         bucket.and_then(|(bucket, _)| self.rules.get(bucket.name())).map(|rules| rules.dialect).unwrap_or_default()
+    }
+
+    /// The objects that a URL of a service for pictures is about, whose results depend on more than the URL says: bucket and key of
+    /// each. None for other URLs.
+    pub(super) fn pictures_behind(&self, uri: &Uri) -> Vec<(String, String)> {
+        let mut request = Request::new(());
+        *request.uri_mut() = uri.clone();
+        match dlcs::Call::of(self, &request) {
+            Some(call) => call.objects(self),
+            None => iiif_service::Call::of(self, &request).and_then(|call| call.object()).into_iter().collect(),
+        }
     }
 
     /// What a URL may mean, whoever asks: the object that a style is applied to, and where such an object would be served

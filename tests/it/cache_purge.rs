@@ -76,6 +76,8 @@ async fn what_is_purged_is_asked_for_and_made_again() {
         (json!({ "urls": [url("/a/cat.png?imageView2/2/w/32&e=1&token=x:y")] }), [true, true, false]),
         (json!({ "urls": [url(info)], "styles": ["photos:thumb"] }), [true, true, true]),
         (json!({ "urls": [url("/a/cat.png")] }), [true, false, false]),
+        (json!({ "urls": [url("/iiif/3/a%2Fcat.png/full/32,/0/default.jpg")] }), [true, true, true]),
+        (json!({ "urls": [url("/iiif/3/b%2Fcat.png/info.json")] }), [false, false, false]),
         (json!({ "urls": [url("/b/cat.png"), url("/a/cat.png?imageView2/2/w/33")] }), [true, false, false]),
     ];
     for (entries, [asks, makes_thumb, makes_info]) in rows {

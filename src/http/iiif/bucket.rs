@@ -52,6 +52,13 @@ impl<'a> Call<'a> {
     }
 }
 
+impl Call<'_> {
+    /// The bucket and key of the picture; `None` for an identifier that is none.
+    pub(in crate::http) fn object(&self) -> Option<(String, String)> {
+        Some((self.bucket.name().to_owned(), decoded(self.identifier).ok()?))
+    }
+}
+
 impl Delivery {
     /// Answers a `GET` or `HEAD`. Never fails: failures are answers too.
     pub(in crate::http) async fn answer_as_iiif<B>(&self, request: &Request<B>, call: &Call<'_>) -> Response<Body> {

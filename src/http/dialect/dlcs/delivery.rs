@@ -78,6 +78,13 @@ impl<'a> Call<'a> {
         Some(Self { channel, pinned, path: &path[..path.len() - behind], customer, bucket, name, segments })
     }
 
+    /// The bucket and the keys of the picture and its derivatives.
+    pub(in crate::http) fn objects(&self, delivery: &Delivery) -> Vec<(String, String)> {
+        let thumbs = delivery.published.thumbs.iter().map(|edge| self.name.thumb_key(*edge));
+        let keys = thumbs.chain([self.name.original_key()]);
+        keys.map(|key| (self.bucket.to_owned(), key)).collect()
+    }
+
     /// The path of the service, pinned where that is not the first version.
     fn base(&self, version: Version) -> String {
         let pin = if version == Version::Two { "v2/" } else { "" };
