@@ -385,7 +385,8 @@ impl Transformer {
         pictures: Vec<Bytes>,
         so_far: Timings,
     ) -> Result<Rendered, Error> {
-        let plan = self.settled(&identity.plan, source, &pictures, identity.rendering).await?;
+        let in_budget = |program: &Program| identity.check_budget(program);
+        let plan = self.settled(&identity.plan, source, &pictures, identity.rendering, in_budget).await?;
         let mut program = self.program(&plan, source, &pictures, identity.rendering)?;
         identity.check_budget(&program)?;
         let known_quality = if program.is_scored() { self.qualities.get(identity.cache_key).await } else { None };

@@ -81,7 +81,7 @@ impl Transformer {
     pub(super) async fn program_of(&self, identity: &Identity) -> Result<Program, Error> {
         let source = self.source_of(identity).await?;
         let pictures = self.pictures_of(identity).await?;
-        let plan = self.settled(&identity.plan, &source, &pictures, identity.rendering).await?;
+        let plan = self.settled(&identity.plan, &source, &pictures, identity.rendering, |_| Ok(())).await?;
         self.program(&plan, &source, &pictures, identity.rendering)
     }
 

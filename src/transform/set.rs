@@ -88,7 +88,7 @@ impl Transformer {
         for plan in plans {
             let task = async {
                 let pictures = plan.images().map(picture).collect::<Result<Vec<Bytes>, Error>>()?;
-                let plan = self.settled(plan, source, &pictures, rendering).await?;
+                let plan = self.settled(plan, source, &pictures, rendering, |_| Ok(())).await?;
                 let program = self.program(&plan, source, &pictures, rendering)?;
                 Ok(Arc::new(Task { plan, rendering, known_quality: None, program, pictures }))
             };

@@ -40,7 +40,8 @@ async fn finished(server: &Server, path: &str) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_long_is_refused() {
     let server = server("[limits]\ninteractive_milliseconds = 10\n").await;
-    for path in [SLOW, SLOW, "/card.png?imageView2/2/w/900/format/webp/ignore-error/1"] {
+    let blurred = "/card.png?imageMogr2/blur/30x10|trim|imageView2/2/w/20";
+    for path in [SLOW, SLOW, "/card.png?imageView2/2/w/900/format/webp/ignore-error/1", blurred] {
         let refused = server.get(path).await;
         assert_eq!(refused.status, 400, "{path}");
         let error = refused.error();
