@@ -30,6 +30,7 @@ fn main() {
     inverse_dcts_agree();
     resamplers_agree();
     operations_agree();
+    encoders_agree();
     divan::main();
 }
 
@@ -193,6 +194,29 @@ fn decode_progressive_turbojpeg(bencher: Bencher) {
 fn turbojpeg(jpeg: &[u8], eighths: u8) -> Frame {
     let header = decode::probe(jpeg).expect("an image");
     decode::still(jpeg, &header, eighths, &Limits::default(), &Cancel::default()).expect("a picture")
+}
+
+// Encoding 1200 × 900, 4:2:0, quality 80.
+
+const QUALITY: u8 = 80;
+
+fn encoders_agree() {
+    assert_eq!(jpeg(&RESULT), internals::baseline_by_turbojpeg(&RESULT, QUALITY));
+}
+
+fn jpeg(frame: &Frame) -> Vec<u8> {
+    let settings = encode::Settings { quality: QUALITY, ..settings(OutputFormat::Jpeg) };
+    encode::still(frame, &settings).expect("a file")
+}
+
+#[divan::bench]
+fn encode_jpeg(bencher: Bencher) {
+    bencher.bench(|| jpeg(black_box(&RESULT)));
+}
+
+#[divan::bench]
+fn encode_jpeg_turbojpeg(bencher: Bencher) {
+    bencher.bench(|| internals::baseline_by_turbojpeg(black_box(&RESULT), QUALITY));
 }
 
 // Operations on frames, at the size of a result: 1200 × 900.

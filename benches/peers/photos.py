@@ -70,6 +70,7 @@ SRGB = ImageCms.createProfile("sRGB")
 
 def install(folder):
     """Fetches and unpacks the packages that are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
     for package in PACKAGES + [PROFILE_PACKAGE]:
         unpacked = folder / package
         if unpacked.exists():

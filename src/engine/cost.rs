@@ -259,18 +259,10 @@ fn coefficients(sampling: Sampling) -> u64 {
 /// What encoding takes beside the picture: buffers, coefficients and the file.
 fn encoder_bytes(program: &Program, output: &ImageOutput, picture: Picture) -> u64 {
     let area = picture.size.area();
-    let is_gray = picture.bytes_per_pair == 2;
-    // Planes with coarse chroma are copied where luma is odd.
-    let is_padded = picture.bytes_per_pair == 3 && (picture.size.width % 2 == 1 || picture.size.height % 2 == 1);
-    // The encoder in Rust holds samples and coefficients of all components at full size, where they have scans of their own.
-    let whole_scans = if output.interlace || output.slim.is_some() { area * 27 / 4 } else { 0 };
     let scoring = if program.is_scored() { score::memory_bytes(picture.size) } else { 0 };
     scoring
         + match output.format {
-            // Coefficients of the whole picture wait for their codes, two bytes each.
-            OutputFormat::Jpeg if is_gray => area * 9 / 4 + pure(whole_scans),
-            OutputFormat::Jpeg if has_full_chroma(output) => area * 27 / 4 + pure(whole_scans),
-            OutputFormat::Jpeg => area * 13 / 4 + if is_padded { area } else { 0 } + pure(whole_scans),
+            OutputFormat::Jpeg => jpeg_bytes(output, picture),
             OutputFormat::Webp if program.animated => WEBP_ANIMATION_BYTES + area * 24,
             OutputFormat::Webp if picture.channels() == 4 => WEBP_ALPHA_BYTES + area * 11 / 4,
             OutputFormat::Webp => area * 7 / 4 + pure(area * 8),
@@ -285,6 +277,31 @@ fn encoder_bytes(program: &Program, output: &ImageOutput, picture: Picture) -> u
             OutputFormat::Tiff if picture.depth == Depth::Sixteen => picture.bytes() * 2,
             OutputFormat::Bmp | OutputFormat::Tiff => picture.bytes(),
         }
+}
+
+/// What a JPEG's encoder holds, and the file.
+fn jpeg_bytes(output: &ImageOutput, picture: Picture) -> u64 {
+    let area = picture.size.area();
+    let is_gray = picture.bytes_per_pair == 2;
+    let coarseness = if has_full_chroma(output) { 1 } else { 2 };
+    // In quarters of a byte a pixel.
+    let file = match coarseness {
+        1 if !is_gray => area * 3 / 4,
+        _ => area / 4,
+    };
+    if !output.interlace && output.slim.is_none() {
+        return file + encode::baseline::memory_bytes(picture.size, (!is_gray).then_some(coarseness));
+    }
+    // Coefficients of the whole picture wait for their codes, two bytes each.
+    let coefficients = match coarseness {
+        _ if is_gray => area * 2,
+        1 => area * 6,
+        // Planes with coarse chroma are copied where luma is odd.
+        _ if picture.bytes_per_pair == 3 && (picture.size.width % 2 == 1 || picture.size.height % 2 == 1) => area * 4,
+        _ => area * 3,
+    };
+    // The encoder in Rust holds samples and coefficients of all components at full size, in scans of their own.
+    file + coefficients + pure(area * 27 / 4)
 }
 
 /// Whether a JPEG may be encoded with as much chroma as luma; a search for a score tries every quality.

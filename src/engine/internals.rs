@@ -1,6 +1,9 @@
 //! Inner parts, opened by the feature `internals` to the fuzz targets and the benches. Nothing else may use them: they
 //! change whenever the engine does.
 
+use turbojpeg_sys as tj;
+
+use super::decode::turbo::Turbo;
 use super::image::Frame;
 use super::light::Light;
 use super::limits::Cancel;
@@ -13,4 +16,18 @@ pub use super::decode::reduced::kernels::{decode_planes, inverse_dct};
 /// Scales `frame` row by row, whatever the light: [`resize`](super::op::resize::resize) leaves stored numbers to a library.
 pub fn resample(frame: &Frame, size: Size, light: Light) -> Frame {
     resize_rows(frame, size, light, &Cancel::default()).expect("nobody cancels")
+}
+
+/// The baseline file of an RGB frame, 4:2:0 with optimised codes, by TurboJPEG: what the engine's own encoder has to come to.
+pub fn baseline_by_turbojpeg(frame: &Frame, quality: u8) -> Vec<u8> {
+    let mut turbo = Turbo::compressor().expect("a compressor");
+    for (parameter, value) in [
+        (tj::TJPARAM_TJPARAM_QUALITY, quality.into()),
+        (tj::TJPARAM_TJPARAM_SUBSAMP, tj::TJSAMP_TJSAMP_420),
+        (tj::TJPARAM_TJPARAM_OPTIMIZE, 1),
+    ] {
+        turbo.set(parameter, value).expect("a parameter");
+    }
+    let Size { width, height } = frame.size();
+    turbo.compress(frame.pixels(), width, height, tj::TJPF_TJPF_RGB).expect("a file")
 }

@@ -1,7 +1,9 @@
 //! JPEG: what fits, and what is put into the files of an encoder.
 //!
-//! The encoder is TurboJPEG (`jpeg_turbo.rs`), or jpeg-encoder (`jpeg_pure.rs`) in builds without the feature `native`.
+//! Baseline files are written in `baseline/`. Progressive ones are TurboJPEG's (`jpeg_turbo.rs`), or jpeg-encoder's
+//! (`jpeg_pure.rs`) in builds without the feature `native`.
 
+use super::baseline::{self, Heading, Picture, Plane};
 #[cfg(not(feature = "native"))]
 use super::jpeg_pure as coder;
 #[cfg(feature = "native")]
@@ -24,7 +26,31 @@ pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Erro
         return Err(unencodable(OutputFormat::Jpeg, "it has no alpha; flatten first"));
     }
     check_size(frame.size())?;
-    finished(coder::compress(frame, chroma_coarseness(settings.quality), settings), settings)
+    let coarseness = chroma_coarseness(settings.quality);
+    if is_progressive(settings) {
+        return finished(coder::compress(frame, coarseness, settings), settings);
+    }
+    let pixels = plane(frame);
+    let picture = match frame.layout() {
+        Layout::Gray => Picture::Gray(pixels),
+        _ => Picture::Rgb { pixels, coarseness: coarseness as usize },
+    };
+    compressed(picture, frame.layout(), settings)
+}
+
+/// The bytes of a frame; of RGB there are three a pixel.
+fn plane(frame: &Frame) -> Plane<'_> {
+    let Size { width, height } = frame.size();
+    Plane { samples: frame.pixels(), width: width as usize, height: height as usize }
+}
+
+fn compressed(picture: Picture<'_>, layout: Layout, settings: &Settings) -> Result<Vec<u8>, Error> {
+    let heading = Heading {
+        quality: settings.quality,
+        density_dpi: settings.metadata.density_dpi,
+        icc: settings.icc_for(layout),
+    };
+    Ok(with_exif(baseline::compress(picture, &heading, &settings.cancel)?, settings))
 }
 
 /// How many times coarser than luma chroma is at this quality.
@@ -36,6 +62,11 @@ pub(super) fn encode_planes(planes: &Planes, settings: &Settings) -> Result<Vec<
     let size = planes.size();
     check_size(size)?;
     let Some([cb, cr]) = &planes.chroma else { return encode(&planes.luma, settings) };
+    if !is_progressive(settings) {
+        let chroma = [plane(cb), plane(cr)];
+        let picture = Picture::Planes { luma: plane(&planes.luma), chroma, coarseness: planes.coarseness as usize };
+        return compressed(picture, Layout::Rgb, settings);
+    }
     finished(coder::compress_planes(&planes.luma, [cb, cr], planes.coarseness, settings), settings)
 }
 
@@ -52,7 +83,7 @@ fn finished(jpeg: Result<Vec<u8>, String>, settings: &Settings) -> Result<Vec<u8
 }
 
 /// Whether the file shows a coarse picture first: asked for, or because such files are smaller.
-pub(super) fn is_progressive(settings: &Settings) -> bool {
+fn is_progressive(settings: &Settings) -> bool {
     settings.interlace || settings.effort == Effort::Small
 }
 

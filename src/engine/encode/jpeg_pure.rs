@@ -1,14 +1,10 @@
-//! JPEG data, by jpeg-encoder.
-//!
-//! Files are a few per cent larger than TurboJPEG's: optimised codes are written only where each component has scans of its
-//! own, which is how progressive files are made here, and those lack refinement scans.
+//! Progressive JPEG data, by jpeg-encoder. Files are a few per cent larger than TurboJPEG's: they lack refinement scans.
 
 use jpeg_encoder::{
     ChromaSubsamplingMethod, ColorType, Encoder, ImageBuffer, JpegColorType, PixelDensity, SamplingFactor,
 };
 
 use super::Settings;
-use super::jpeg::is_progressive;
 use crate::engine::image::{Frame, Layout};
 use crate::geometry::Size;
 
@@ -52,8 +48,8 @@ fn encoder<'a>(
 ) -> Result<Encoder<&'a mut Vec<u8>>, String> {
     let mut encoder = Encoder::new(jpeg, settings.quality.clamp(1, 100));
     encoder.set_sampling_factor(if coarseness == 1 { SamplingFactor::F_1_1 } else { SamplingFactor::F_2_2 });
-    encoder.set_progressive(is_progressive(settings));
-    encoder.set_optimized_huffman_tables(is_progressive(settings));
+    encoder.set_progressive(true);
+    encoder.set_optimized_huffman_tables(true);
     if let Some(dpi) = settings.metadata.density_dpi.filter(|dpi| *dpi > 0) {
         encoder.set_density(PixelDensity::dpi(dpi));
     }

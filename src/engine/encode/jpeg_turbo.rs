@@ -1,11 +1,10 @@
-//! JPEG data, by TurboJPEG.
+//! Progressive JPEG data, by TurboJPEG.
 
 use std::borrow::Cow;
 
 use turbojpeg_sys as tj;
 
 use super::Settings;
-use super::jpeg::is_progressive;
 use crate::engine::decode::turbo::{Complaint, Turbo};
 use crate::engine::image::{Frame, Layout};
 use crate::geometry::Size;
@@ -63,8 +62,7 @@ fn compressor(layout: Layout, coarseness: u32, settings: &Settings) -> Result<Tu
     let mut turbo = Turbo::compressor()?;
     turbo.set(tj::TJPARAM_TJPARAM_QUALITY, i32::from(settings.quality.clamp(1, 100)))?;
     turbo.set(tj::TJPARAM_TJPARAM_SUBSAMP, subsampling)?;
-    turbo.set(tj::TJPARAM_TJPARAM_PROGRESSIVE, i32::from(is_progressive(settings)))?;
-    turbo.set(tj::TJPARAM_TJPARAM_OPTIMIZE, 1)?;
+    turbo.set(tj::TJPARAM_TJPARAM_PROGRESSIVE, 1)?;
     if let Some(dpi) = settings.metadata.density_dpi.filter(|dpi| *dpi > 0) {
         turbo.set(tj::TJPARAM_TJPARAM_XDENSITY, i32::from(dpi))?;
         turbo.set(tj::TJPARAM_TJPARAM_YDENSITY, i32::from(dpi))?;

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "avif")]
 mod avif;
+pub(in crate::engine) mod baseline;
 mod gif;
 mod jpeg;
 #[cfg(not(feature = "native"))]
@@ -65,8 +66,8 @@ pub struct Settings {
     /// What goes into the file beside pixels. GIF and BMP hold none of it, TIFF only the profile, JPEG EXIF data up to
     /// 64 KiB, WebP and AVIF no density. What does not fit is left out.
     pub metadata: Metadata,
-    /// Stops the encoder, between rows or hundredths of its work; libjpeg-turbo and libaom are not stopped, nor is the
-    /// search for a palette.
+    /// Stops the encoder, between rows or hundredths of its work; libjpeg-turbo, which writes progressive files, and libaom
+    /// are not stopped, nor is the search for a palette.
     pub cancel: Cancel,
 }
 
