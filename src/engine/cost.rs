@@ -55,8 +55,11 @@ pub(super) fn cost(program: &Program, pictures: &[Header]) -> Cost {
     let mut tally = Tally { marks: 0, peak: 0, pixels: 0 };
     tally.prepare(program, pictures);
     let picture = tally.load(program);
-    let finished =
-        program.steps[program.steps_while_loading()..].iter().fold(picture, |picture, step| tally.step(step, picture));
+    let left = &program.steps[program.steps_while_loading()..];
+    let finished = match program.planes {
+        Some(start) if start.is_all => picture,
+        _ => left.iter().fold(picture, |picture, step| tally.step(step, picture)),
+    };
     match &program.answer {
         Answer::Image(output) | Answer::Info(Some(output)) => {
             tally.at_once(finished.bytes() + encoder_bytes(program, output, finished));
@@ -169,7 +172,11 @@ impl Tally {
         self.at_once(start.load.memory_bytes());
         let gray = start.load.sampling.gray;
         let coarseness = u64::from(start.load.coarseness);
-        let bytes_per_pair = if gray { 2 } else { 2 + 4 / (coarseness * coarseness) };
+        let bytes_per_pair = match start.is_all && start.steps < program.steps.len() {
+            // A mark may bring colour.
+            false if gray => 2,
+            _ => 2 + 4 / (coarseness * coarseness),
+        };
         let planes = Picture { size, bytes_per_pair, depth: Depth::Eight };
         if start.is_all || gray {
             return planes;

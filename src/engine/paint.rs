@@ -9,6 +9,7 @@ use super::op::adjust::Adjustment;
 use super::op::{
     blend, blur, canvas, composite, crop, draw, median, pixelate, resize, rotate, round, sharpen, text, tone, vignette,
 };
+use super::planes::Planes;
 use super::program::{Program, Step};
 use super::resolve::blur_radius;
 use super::{Error, color, decode, encode, metadata};
@@ -60,6 +61,23 @@ impl<'a> Painter<'a> {
         }
         cancel.check()?;
         Ok(frame)
+    }
+}
+
+impl Painter<'_> {
+    /// Paints what is left behind the first `done` steps on planes: marks alone.
+    pub(super) fn paint_planes(&self, planes: &mut Planes, done: usize, cancel: &Cancel) -> Result<(), Error> {
+        for step in &self.steps[done..] {
+            cancel.check()?;
+            match step {
+                Prepared::Over { mark, at, dissolve_percent }
+                | Prepared::Blend { upper: mark, at, dissolve_percent, op: BlendOp::Over } => {
+                    planes.paint(mark, *at, *dissolve_percent);
+                }
+                _ => unreachable!("a program with other steps left makes a frame of its planes"),
+            }
+        }
+        Ok(())
     }
 }
 

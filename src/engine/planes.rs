@@ -2,6 +2,8 @@
 //!
 //! Chroma then never takes the way through RGB, at up to four times its samples.
 
+mod marks;
+
 use std::sync::Arc;
 
 use super::Error;
@@ -366,6 +368,18 @@ impl Planes {
         }
         Frame::new(self.luma.size(), Layout::Rgb, pixels).expect("three samples a pixel")
     }
+}
+
+/// Full-range BT.601 Y, Cb and Cr of R, G and B, as JFIF defines them: in 16-bit fixed point, rounded as libjpeg does.
+#[inline(always)]
+pub(in crate::engine) fn ycc(pixel: [u8; 3]) -> [u8; 3] {
+    const HALF: i32 = 1 << 15;
+    const MIDDLE: i32 = 128 << 16;
+    let [r, g, b] = pixel.map(i32::from);
+    let y = 19_595 * r + 38_470 * g + 7_471 * b + HALF;
+    let cb = -11_059 * r - 21_709 * g + 32_768 * b + MIDDLE + HALF - 1;
+    let cr = 32_768 * r - 27_439 * g - 5_329 * b + MIDDLE + HALF - 1;
+    [y, cb, cr].map(|value| (value >> 16) as u8)
 }
 
 /// JFIF's `R = Y + 1.402 Cr'`, `G = Y − 0.344136 Cb' − 0.714136 Cr'`, `B = Y + 1.772 Cb'` in 16-bit fixed point, rounded.

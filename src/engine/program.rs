@@ -62,7 +62,7 @@ pub struct PlanarStart {
     pub load: planes::Load,
     /// How many steps that comes to.
     pub steps: usize,
-    /// Whether nothing is left to do but to encode the planes as they are.
+    /// Whether no frame is made of the planes: they are encoded, with the marks on them that are left to paint.
     pub is_all: bool,
 }
 
@@ -364,6 +364,12 @@ impl Program {
 }
 
 impl Step {
+    /// Whether it paints once over what is there. What is painted many times meets itself in one coarse sample of chroma, and
+    /// is left to frames.
+    pub(in crate::engine) const fn is_mark(&self) -> bool {
+        matches!(self, Self::Mark { .. } | Self::Text(_) | Self::TiledText(_) | Self::Blend { op: BlendOp::Over, .. })
+    }
+
     /// Size after the step of a picture that was `size` before it.
     pub fn result_size(&self, size: Size) -> Size {
         match self {

@@ -142,7 +142,7 @@ impl Job<'_> {
             self.output(output, Found { file, quality: None })
         } else if let Some(file) = self.turned(&settings)? {
             self.output(output, Found { file, quality: None })
-        } else if let Some(planes) = self.finished_planes()? {
+        } else if let Some(planes) = self.finished_planes(&painter)? {
             self.planes_output(&planes)
         } else if let Some(steps) = self.deep_steps() {
             (self.stage)(Stage::Decode);
@@ -247,11 +247,15 @@ impl Job<'_> {
         Ok(turned)
     }
 
-    /// The result as planes, where decoding already makes it.
-    fn finished_planes(&mut self) -> Result<Option<Planes>, Error> {
+    /// The result as planes, where decoding makes it but for marks.
+    fn finished_planes(&mut self, painter: &Painter) -> Result<Option<Planes>, Error> {
         let Some(start) = self.program.planes.filter(|start| start.is_all) else { return Ok(None) };
         (self.stage)(Stage::Decode);
-        start.load.run_on(self.source, self.program.light, self.ladder, self.cancel)
+        let loaded = start.load.run_on(self.source, self.program.light, self.ladder, self.cancel)?;
+        let Some(mut planes) = loaded else { return Ok(None) };
+        (self.stage)(Stage::Ops);
+        painter.paint_planes(&mut planes, start.steps, self.cancel)?;
+        Ok(Some(planes))
     }
 
     /// The program's steps, where it is one of 16 bits.

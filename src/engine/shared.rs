@@ -15,6 +15,7 @@ use super::encode::search::Found;
 use super::image::{Depth, Frame};
 use super::light::Light;
 use super::limits::{Cancel, Limits};
+use super::paint::Painter;
 use super::planes::{self, Load, Planes};
 use super::program::Program;
 use super::run::{self, Job, Output};
@@ -247,13 +248,25 @@ impl Shared<'_> {
         let is_all = |index: &usize| self.program(*index).planes.is_some_and(|start| start.is_all);
         let (finished, unfinished): (Vec<usize>, Vec<usize>) = members.iter().copied().partition(is_all);
         for index in finished {
-            let output = self.cancel.check().and_then(|()| self.job(index, |job| job.planes_output(&planes)));
+            let output = self.cancel.check().and_then(|()| self.finished(index, &planes));
             on_output(index, output);
         }
         if !unfinished.is_empty() {
             let done = |program: &Program| program.planes.map_or(0, |start| start.steps);
             self.still(&unfinished, planes.into_frame(), &done, on_output);
         }
+    }
+
+    /// What one of them makes of the planes, which it paints its marks on.
+    fn finished(&self, index: usize, planes: &Planes) -> Result<Output, Error> {
+        let Task { program, pictures } = &self.tasks[index];
+        let done = program.planes.map_or(0, |start| start.steps);
+        if done == program.steps.len() {
+            return self.job(index, |job| job.planes_output(planes));
+        }
+        let mut planes = planes.clone();
+        Painter::prepare(program, pictures, self.limits, self.cancel)?.paint_planes(&mut planes, done, self.cancel)?;
+        self.job(index, |job| job.planes_output(&planes))
     }
 
     fn frames(&self, members: &[usize], eighths: u8, on_output: &mut OnOutput<'_>) -> Result<(), Error> {

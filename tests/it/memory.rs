@@ -151,6 +151,7 @@ fn predictions_are_within_a_quarter() {
         (&jpeg, "imageView2/2/w/1200/format/webp"),
         (&jpeg, "imageView2/2/w/1200/format/png"),
         (&jpeg, "imageView2/2/w/1200/q/96!"),
+        (&jpeg, "imageView2/2/w/1200|watermark/2/text/bW9ncg==/fontsize/800"),
         (&jpeg, "imageMogr2/quality/80"),
         (&even, "imageMogr2/quality/100"),
         (&even, "imageMogr2/rotate/90/quality/100"),

@@ -25,7 +25,7 @@ pub(super) fn gray(width: u32, pixels: &[u8]) -> Frame {
 }
 
 /// A card from straight RGBA pixels, row by row.
-pub(super) fn rgba(width: u32, pixels: &[[u8; 4]]) -> Frame {
+pub(in crate::engine) fn rgba(width: u32, pixels: &[[u8; 4]]) -> Frame {
     let height = pixels.len() as u32 / width;
     Frame::new(Size::new(width, height), Layout::Rgba, pixels.concat()).expect("whole rows")
 }

@@ -6,7 +6,7 @@ use crate::engine::limits::Cancel;
 use crate::geometry::{Rect, Size};
 
 /// Alpha times percent of full opacity: the unit that a dissolved mark's alpha is counted in.
-const FULL: u32 = 255 * 100;
+pub(in crate::engine) const FULL: u32 = 255 * 100;
 
 /// Paints `mark` on `frame`, its top-left corner at `at`, at `dissolve_percent` (0–100) of its own opacity; what lies
 /// outside is cut.
@@ -43,7 +43,7 @@ pub fn tile(
     Ok(())
 }
 
-fn opacity(dissolve_percent: u8) -> u32 {
+pub(in crate::engine) fn opacity(dissolve_percent: u8) -> u32 {
     u32::from(dissolve_percent.min(100))
 }
 
@@ -56,7 +56,7 @@ fn admit_color(frame: &mut Frame, mark: &Frame) {
 }
 
 /// Whether any visible pixel is not grey.
-fn has_color(frame: &Frame) -> bool {
+pub(in crate::engine) fn has_color(frame: &Frame) -> bool {
     let colored = |pixel: &[u8]| pixel[0] != pixel[1] || pixel[1] != pixel[2];
     match frame.layout() {
         Layout::Gray => false,
@@ -84,14 +84,19 @@ fn paint(frame: &mut Frame, mark: &Frame, at: (i64, i64), opacity: u32) {
     }
 }
 
-pub(super) fn paint_pixel(pixel: &mut [u8], mark: &[u8], opacity: u32) {
-    let (color, alpha) = match *mark {
-        [v] => ([v; 3], 255),
-        [r, g, b] => ([r, g, b], 255),
-        [r, g, b, a] => ([r, g, b], u32::from(a)),
+/// A mark's pixel: its colour, and how much of what is below it covers, of [`FULL`].
+#[inline(always)]
+pub(in crate::engine) fn color_and_cover(mark: &[u8], opacity: u32) -> ([u8; 3], u32) {
+    match *mark {
+        [v] => ([v; 3], 255 * opacity),
+        [r, g, b] => ([r, g, b], 255 * opacity),
+        [r, g, b, a] => ([r, g, b], u32::from(a) * opacity),
         _ => unreachable!("a layout has 1, 3 or 4 channels"),
-    };
-    let cover = alpha * opacity;
+    }
+}
+
+pub(super) fn paint_pixel(pixel: &mut [u8], mark: &[u8], opacity: u32) {
+    let (color, cover) = color_and_cover(mark, opacity);
     if cover == 0 {
         return;
     }
@@ -117,7 +122,7 @@ fn blend_alpha(values: [&mut u8; 3], alpha: &mut u8, color: [u8; 3], cover: u32)
 }
 
 /// The mean of two values with these weights, not both 0, rounded half up.
-fn mix(a: u32, a_weight: u32, b: u32, b_weight: u32) -> u8 {
+pub(in crate::engine) fn mix(a: u32, a_weight: u32, b: u32, b_weight: u32) -> u8 {
     let total = a_weight + b_weight;
     ((a * a_weight + b * b_weight + total / 2) / total) as u8
 }

@@ -27,4 +27,4 @@ pub mod vignette;
 
 mod alpha;
 #[cfg(test)]
-mod cards;
+pub(in crate::engine) mod cards;

@@ -43,8 +43,8 @@ impl Resolver<'_> {
     pub(super) fn planes(&self, output: Option<&ImageOutput>) -> Option<PlanarStart> {
         let sampling = self.header.sampling?;
         let (view, steps) = View::of(self.header.size, &self.steps);
-        let coarseness =
-            if steps == self.steps.len() { output.and_then(|output| self.coarseness(output)) } else { None };
+        let is_all = self.steps[steps..].iter().all(Step::is_mark);
+        let coarseness = if is_all { output.and_then(|output| self.coarseness(output)) } else { None };
         let load = planes::Load::plan(sampling, view, coarseness.unwrap_or(1), self.rendering)?;
         Some(PlanarStart { load, steps, is_all: coarseness.is_some() })
     }

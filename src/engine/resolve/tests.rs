@@ -87,6 +87,8 @@ fn photographs_are_loaded_as_planes() {
         ("imageView2/2/w/1200/format/png", [4, 7, 7], false),
         ("imageView2/2/w/1200/q/96!", [4, 7, 7], true),
         ("imageView2/2/w/5000", [8, 8, 8], true),
+        ("imageView2/2/w/1200|watermark/2/text/aGk=", [4, 4, 4], true),
+        ("imageView2/2/w/1200|watermark/2/text/aGk=|filter/median/2", [4, 7, 7], false),
         ("imageMogr2/crop/400x300/thumbnail/40x", [1, 1, 1], true),
         ("imageMogr2/rotate/90/thumbnail/300x/blur/3x2", [1, 2, 2], false),
         ("imageMogr2/thumbnail/300x/size-limit/9k", [1, 2, 2], false),

@@ -1,12 +1,7 @@
 //! Rows of pixels to rows of Y, Cb and Cr, number for number those of libjpeg's `jccolor` and `jcsample`.
 
 use super::{Picture, Plane, dct};
-
-/// Bits behind the point of a factor.
-const FACTOR_BITS: u32 = 16;
-const HALF: i32 = 1 << (FACTOR_BITS - 1);
-/// Differences are stored as if 0 were 128.
-const MIDDLE: i32 = 128 << FACTOR_BITS;
+use crate::engine::planes::ycc;
 
 /// A picture in rows of units.
 pub(super) struct Strips<'a> {
@@ -105,7 +100,7 @@ fn rows(plane: Plane<'_>, row: usize, height: usize, bytes: usize) -> &[u8] {
     &plane.samples[row * height * stride..end.min(plane.height) * stride]
 }
 
-/// Full-range BT.601 of pixels.
+/// [`ycc`] of pixels.
 fn convert(pixels: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
@@ -125,10 +120,7 @@ fn convert_avx2(pixels: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
 #[inline(always)]
 fn convert_all(pixels: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
     for (((pixel, y), cb), cr) in pixels.as_chunks::<3>().0.iter().zip(y).zip(cb).zip(cr) {
-        let [r, g, b] = pixel.map(i32::from);
-        *y = ((19_595 * r + 38_470 * g + 7_471 * b + HALF) >> FACTOR_BITS) as u8;
-        *cb = ((-11_059 * r - 21_709 * g + 32_768 * b + MIDDLE + HALF - 1) >> FACTOR_BITS) as u8;
-        *cr = ((32_768 * r - 27_439 * g - 5_329 * b + MIDDLE + HALF - 1) >> FACTOR_BITS) as u8;
+        [*y, *cb, *cr] = ycc(*pixel);
     }
 }
 
