@@ -25,7 +25,7 @@ const METHOD_SMALL: c_int = 5;
 
 pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
     check_size(frame.size())?;
-    let config = config(settings)?;
+    let config = config(settings, frame.layout() == Layout::Rgba)?;
     let mut picture = Picture::import(frame, settings.lossless)?;
     let file = picture.encode(&config, &settings.cancel)?;
     Ok(riff::with_metadata(file, frame.size(), is_translucent(frame), &fitting(settings, frame.layout())))
@@ -33,7 +33,7 @@ pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Erro
 
 pub(super) fn encode_planes(planes: &Planes, settings: &Settings) -> Result<Vec<u8>, Error> {
     check_size(planes.size())?;
-    let config = config(settings)?;
+    let config = config(settings, false)?;
     let file = Picture::of_planes(planes)?.encode(&config, &settings.cancel)?;
     Ok(riff::with_metadata(file, planes.size(), false, &fitting(settings, Layout::Rgb)))
 }
@@ -52,7 +52,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(size: Size, loops: u32, settings: &Settings) -> Result<Self, Error> {
         check_size(size)?;
-        let config = config(settings)?;
+        let config = config(settings, false)?;
         let version = webp::WebPGetMuxABIVersion();
         let mut options = MaybeUninit::<webp::WebPAnimEncoderOptions>::zeroed();
         // SAFETY: `options` may be written; the call fills it with defaults or answers 0.
@@ -232,24 +232,25 @@ impl Drop for Picture {
 }
 
 /// libwebp's quality for the one asked for. The fast method spends some twentieth more bytes on a quality than libwebp's usual
-/// one, at a better score; a little less quality up to 90 leaves the bytes as they are wont to be.
-fn quality(settings: &Settings) -> f32 {
-    const EVEN: f32 = 0.98;
+/// one, at a better score; a little less quality up to 90 leaves the bytes as they are wont to be. Of drawings with alpha the
+/// score is no better, and a part of the bytes is alpha's, which is stored without loss.
+fn quality(settings: &Settings, has_alpha: bool) -> f32 {
     const FULL_FROM: f32 = 90.0;
+    let even = if has_alpha { 0.997 } else { 0.98 };
     let asked = f32::from(settings.quality.clamp(1, 100));
     match settings.effort {
         Effort::Small => asked,
-        Effort::Fast if asked <= FULL_FROM => asked * EVEN,
-        Effort::Fast => 100.0 - (100.0 - asked) * (100.0 - FULL_FROM * EVEN) / (100.0 - FULL_FROM),
+        Effort::Fast if asked <= FULL_FROM => asked * even,
+        Effort::Fast => 100.0 - (100.0 - asked) * (100.0 - FULL_FROM * even) / (100.0 - FULL_FROM),
     }
 }
 
-fn config(settings: &Settings) -> Result<webp::WebPConfig, Error> {
+fn config(settings: &Settings, has_alpha: bool) -> Result<webp::WebPConfig, Error> {
     let mut config = webp::WebPConfig::new().map_err(|()| failed("the encoder does not start"))?;
     config.lossless = c_int::from(settings.lossless);
     config.method = if settings.effort == Effort::Small { METHOD_SMALL } else { METHOD_FAST };
     // For lossless pictures libwebp reads quality as effort.
-    config.quality = if settings.lossless { 75.0 } else { quality(settings) };
+    config.quality = if settings.lossless { 75.0 } else { quality(settings, has_alpha) };
     config.thread_level = 0;
     Ok(config)
 }
@@ -263,7 +264,7 @@ mod tests {
     #[test]
     fn qualities_are_evened_out() {
         for (asked, fast) in [(1, 0.98), (75, 73.5), (90, 88.2), (95, 94.1), (100, 100.0)] {
-            let of = |effort| quality(&Settings { quality: asked, effort, ..settings(OutputFormat::Webp) });
+            let of = |effort| quality(&Settings { quality: asked, effort, ..settings(OutputFormat::Webp) }, false);
             assert!((of(Effort::Fast) - fast).abs() < 1e-3, "{asked} became {}", of(Effort::Fast));
             assert!((of(Effort::Small) - f32::from(asked)).abs() < 1e-3);
         }

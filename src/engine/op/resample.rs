@@ -260,10 +260,22 @@ impl Resampler {
     /// Where the part has another length.
     pub(in crate::engine) fn push(&mut self, row: &[u8]) {
         #[cfg(target_arch = "x86_64")]
+        if has_avx512() {
+            // SAFETY: the processor has what the function was compiled for.
+            return unsafe { self.push_avx512(row) };
+        }
+        #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has what the function was compiled for.
             return unsafe { self.push_avx2(row) };
         }
+        self.push_row(row);
+    }
+
+    /// [`Resampler::push_row`] compiled for the newest processors; the same source, hence the same sums.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    fn push_avx512(&mut self, row: &[u8]) {
         self.push_row(row);
     }
 
@@ -335,6 +347,7 @@ impl Resampler {
         let numbers = &mut self.group[place..place + self.width];
         match self.samples {
             Samples::One | Samples::Three => curve.decode_all(row, numbers),
+            Samples::Four if matches!(curve, Curve::Straight) => weighed_by_alpha(row, numbers),
             Samples::Four => {
                 for (numbers, row) in numbers.chunks_mut(PIECE).zip(row.chunks(PIECE)) {
                     curve.decode_all(row, numbers);
@@ -428,6 +441,24 @@ fn turn(turned: &mut [[f32; BATCH]], rows: [&[f32]; BATCH]) {
     }
     for (at, numbers) in rest.iter_mut().enumerate() {
         *numbers = std::array::from_fn(|lane| rows[lane][done + at]);
+    }
+}
+
+/// Whether [`Resampler::push_avx512`] may be called.
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+}
+
+/// Stored numbers, colour times alpha, in one go.
+#[inline(always)]
+fn weighed_by_alpha(row: &[u8], numbers: &mut [f32]) {
+    for (numbers, pixel) in numbers.as_chunks_mut::<4>().0.iter_mut().zip(row.as_chunks::<4>().0) {
+        let [r, g, b, alpha] = pixel.map(|sample| f32::from(sample) * (1.0 / 255.0));
+        *numbers = [r * alpha, g * alpha, b * alpha, alpha];
     }
 }
 
