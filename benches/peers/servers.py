@@ -153,7 +153,7 @@ class Bench:
     def mogr_command(self, port, name, setting):
         config = self.folder / f"{name.replace(' ', '-')}.toml"
         config.write_text(f'listen = "127.0.0.1:{port}"\napi_listen = "127.0.0.1:{free_port()}"\n{setting}'
-                          f'[cache]\nmemory_bytes = "1MiB"\n[limits]\ntime = "60s"\n'
+                          f'[cache]\nmemory_bytes = "1MiB"\nladder_bytes = "1KiB"\n[limits]\ntime = "60s"\n'
                           f'[buckets.photos]\nurl = "file://{self.images}"\ndomains = ["*"]\n')
         return [self.mogr, "serve", "--config", config]
 

@@ -95,7 +95,8 @@ impl Delivery {
             target.name(response.headers_mut());
         }
         set(response.headers_mut(), http::HeaderName::from_static("server-timing"), &timing(&rendered, origin));
-        if response.status() == StatusCode::OK && choice.is_final() {
+        // What nobody asks for again would only take the place of what is.
+        if response.status() == StatusCode::OK && choice.is_final() && origin == Origin::Hit {
             let known = Known { target, wish, identity: choice.identity, caching };
             self.recent.keep(request, known, response.headers());
         }

@@ -1,5 +1,5 @@
-//! What URLs came to a moment ago: a result that is asked for again and again is answered without reading its URL, plan and
-//! name anew, as long as all that these depend on is what it was.
+//! What URLs came to a moment ago: a result that is asked for again and again is answered from the third time on without
+//! reading its URL, plan and name anew, as long as all that these depend on is what it was.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;

@@ -54,7 +54,7 @@ async fn every_answer_is_as_the_first() {
     ] {
         let first = server.send(method.clone(), path, &headers).await;
         assert_eq!(first.status, status, "{method} {path} {headers:?}");
-        for _ in 0..2 {
+        for _ in 0..3 {
             let again = server.send(method.clone(), path, &headers).await;
             assert_eq!((again.status, &again.body), (first.status, &first.body), "{method} {path} {headers:?}");
             assert_eq!(lasting(&again), lasting(&first), "{method} {path} {headers:?}");
@@ -81,8 +81,9 @@ async fn clients_do_not_get_what_others_wished_for() {
     }
 }
 
-/// Asks twice, so that the second answer is one that was remembered.
+/// Asks three times: the second finds the result and is remembered, the third is answered by that.
 async fn remembered(server: &Server, path: &str) -> Answer {
+    server.get(path).await;
     server.get(path).await;
     let answer = server.get(path).await;
     assert_eq!(answer.header("server-timing"), "cache;desc=hit", "{path}");
@@ -114,6 +115,17 @@ async fn what_changes_is_seen() {
     replace(300, 900);
     sources.generations().distrust();
     assert_eq!(server.get(URL).await.summary(), "png 100x300");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_once_takes_no_place() {
+    let server = server().await;
+    for width in 20..30 {
+        assert_eq!(server.get(&format!("/cat.png?imageView2/2/w/{width}")).await.status, 200);
+    }
+    assert_eq!(server.running.state.recent.bytes(), 0);
+    server.get("/cat.png?imageView2/2/w/25").await;
+    assert!(server.running.state.recent.bytes() > 0);
 }
 
 /// Long URLs take the room of many short ones, so that nobody fills the memory with them.
