@@ -236,7 +236,7 @@ impl Drop for Picture {
 /// score is no better, and a part of the bytes is alpha's, which is stored without loss.
 fn quality(settings: &Settings, has_alpha: bool) -> f32 {
     const FULL_FROM: f32 = 90.0;
-    let even = if has_alpha { 0.997 } else { 0.98 };
+    let even = if has_alpha { 0.995 } else { 0.98 };
     let asked = f32::from(settings.quality.clamp(1, 100));
     match settings.effort {
         Effort::Small => asked,
