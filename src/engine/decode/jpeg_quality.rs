@@ -30,16 +30,16 @@ pub(super) fn estimate(tables: &[Option<[u16; 64]>; 4]) -> Option<u8> {
     Some(100)
 }
 
-/// A standard table at `quality`, as libjpeg's `jpeg_set_quality` scales it.
-fn scaled(table: &[u16; 64], quality: u8) -> [u16; 64] {
+/// A standard table at `quality` (1–100), as libjpeg's `jpeg_set_quality` scales it: 1–255.
+pub(in crate::engine) fn scaled(table: &[u16; 64], quality: u8) -> [u16; 64] {
     let quality = u32::from(quality);
     let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
     table.map(|value| ((u32::from(value) * percent + 50) / 100).clamp(1, 255) as u16)
 }
 
-/// T.81, table K.1.
+/// T.81, table K.1, row by row.
 #[rustfmt::skip]
-const LUMA: [u16; 64] = [
+pub(in crate::engine) const LUMA: [u16; 64] = [
     16, 11, 10, 16,  24,  40,  51,  61,
     12, 12, 14, 19,  26,  58,  60,  55,
     14, 13, 16, 24,  40,  57,  69,  56,
@@ -50,9 +50,9 @@ const LUMA: [u16; 64] = [
     72, 92, 95, 98, 112, 100, 103,  99,
 ];
 
-/// T.81, table K.2.
+/// T.81, table K.2, row by row.
 #[rustfmt::skip]
-const CHROMA: [u16; 64] = [
+pub(in crate::engine) const CHROMA: [u16; 64] = [
     17, 18, 24, 47, 99, 99, 99, 99,
     18, 21, 26, 66, 99, 99, 99, 99,
     24, 26, 56, 99, 99, 99, 99, 99,

@@ -16,7 +16,7 @@ pub(in crate::engine) mod jpeg;
 pub(in crate::engine) mod jpeg_markers;
 #[cfg(any(test, not(feature = "native")))]
 mod jpeg_pure;
-mod jpeg_quality;
+pub(in crate::engine) mod jpeg_quality;
 #[cfg(feature = "native")]
 pub(in crate::engine) mod jpeg_turbo;
 pub(in crate::engine) mod png;

@@ -2,6 +2,7 @@
 
 use super::Plane;
 use crate::engine::decode::jpeg_markers::ZIGZAG;
+use crate::engine::decode::jpeg_quality;
 
 /// Samples of a block, across and down.
 pub(super) const EDGE: usize = 8;
@@ -9,36 +10,10 @@ pub(super) const EDGE: usize = 8;
 /// Rows of eight numbers.
 type Square = [[i32; EDGE]; EDGE];
 
-/// Tables K.1 and K.2, row by row.
-#[rustfmt::skip]
-const TABLES: [[u16; 64]; 2] = [
-    [
-        16, 11, 10, 16,  24,  40,  51,  61,
-        12, 12, 14, 19,  26,  58,  60,  55,
-        14, 13, 16, 24,  40,  57,  69,  56,
-        14, 17, 22, 29,  51,  87,  80,  62,
-        18, 22, 37, 56,  68, 109, 103,  77,
-        24, 35, 55, 64,  81, 104, 113,  92,
-        49, 64, 78, 87, 103, 121, 120, 101,
-        72, 92, 95, 98, 112, 100, 103,  99,
-    ],
-    [
-        17, 18, 24, 47, 99, 99, 99, 99,
-        18, 21, 26, 66, 99, 99, 99, 99,
-        24, 26, 56, 99, 99, 99, 99, 99,
-        47, 66, 99, 99, 99, 99, 99, 99,
-        99, 99, 99, 99, 99, 99, 99, 99,
-        99, 99, 99, 99, 99, 99, 99, 99,
-        99, 99, 99, 99, 99, 99, 99, 99,
-        99, 99, 99, 99, 99, 99, 99, 99,
-    ],
-];
-
-/// The table of luma (0) or chroma (1) at a quality of 1–100, row by row (libjpeg's `jpeg_set_quality`).
+/// The table of luma (0) or chroma (1) at a quality of 1–100, row by row.
 pub(super) fn table(index: usize, quality: u8) -> [u8; 64] {
-    let quality = u32::from(quality.clamp(1, 100));
-    let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
-    TABLES[index].map(|step| ((u32::from(step) * percent + 50) / 100).clamp(1, 255) as u8)
+    let standard = if index == 0 { &jpeg_quality::LUMA } else { &jpeg_quality::CHROMA };
+    jpeg_quality::scaled(standard, quality.clamp(1, 100)).map(|step| step as u8)
 }
 
 pub(super) fn in_zigzag_order(table: &[u8; 64]) -> [u8; 64] {
