@@ -102,7 +102,9 @@ pub(super) fn still_scaled(
     limits: &Limits,
     cancel: &Cancel,
 ) -> Result<Option<Frame>, Error> {
-    if let Ok(rows) = Rows::new(bytes, limits, cancel) {
+    if unfilter::is_fast()
+        && let Ok(rows) = Rows::new(bytes, limits, cancel)
+    {
         let mut scaler = Scaler::new(rows.size(), rows.layout(), scaled, light);
         if read_all(rows, cancel, |row| scaler.push(row))? {
             return Ok(Some(scaler.finish()));
@@ -148,7 +150,9 @@ const fn layout(color: ColorType) -> Layout {
 }
 
 pub(super) fn still(bytes: &[u8], limits: &Limits, cancel: &Cancel) -> Result<Frame, Error> {
-    if let Ok(rows) = Rows::new(bytes, limits, cancel) {
+    if unfilter::is_fast()
+        && let Ok(rows) = Rows::new(bytes, limits, cancel)
+    {
         let (size, layout) = (rows.size(), rows.layout());
         let mut pixels = Vec::with_capacity(size.area() as usize * layout.channels());
         if read_all(rows, cancel, |row| pixels.extend_from_slice(row))? {

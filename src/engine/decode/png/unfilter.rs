@@ -26,6 +26,15 @@ impl Filter {
     }
 }
 
+/// Whether there is more than the definition: else the `png` crate is faster.
+pub(super) fn is_fast() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx") {
+        return true;
+    }
+    false
+}
+
 /// Undoes the filter of `row`, whose pixels have `channels` (3 or 4) bytes, by the row `above`. Both are as long, [`PADDING`]
 /// included.
 pub(super) fn unfilter(filter: Filter, channels: usize, above: &[u8], row: &mut [u8]) {
