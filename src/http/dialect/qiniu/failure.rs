@@ -98,8 +98,14 @@ impl From<queue::Error> for Failure {
     fn from(error: queue::Error) -> Self {
         match &error {
             full if full.is_full() => Self::new(429, error.to_string()),
-            _ if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Full) => of_kind(error.kind(), &error),
-            _ => Self::internal(&error),
+            _ => match error.kind() {
+                ErrorKind::Busy => of_kind(ErrorKind::Busy, &error),
+                ErrorKind::Full => {
+                    tracing::warn!(%error, "the database has no room left");
+                    of_kind(ErrorKind::Full, &error)
+                }
+                _ => Self::internal(&error),
+            },
         }
     }
 }
