@@ -10,6 +10,7 @@ use super::limits::Cancel;
 use super::op::resize::resize_rows;
 use crate::geometry::Size;
 
+pub use super::decode::png::difference::check as check_png_rows;
 pub use super::decode::reduced::difference::{check as check_reduced, check_together};
 pub use super::decode::reduced::kernels::{decode_planes, inverse_dct};
 

@@ -1,5 +1,7 @@
 //! PNG, by the `png` crate, and the rows of usual files faster (`png/rows.rs`). Of an animated PNG the default image is read.
 
+#[cfg(any(test, feature = "internals"))]
+pub(in crate::engine) mod difference;
 mod rows;
 mod unfilter;
 
