@@ -12,6 +12,7 @@ pub mod encode;
 pub mod image;
 #[cfg(feature = "internals")]
 pub mod internals;
+mod jpeg_tables;
 pub mod light;
 pub mod limits;
 pub mod metadata;

@@ -31,6 +31,7 @@ impl Turbo {
     }
 
     /// An instance that compresses.
+    #[cfg(any(test, feature = "internals"))]
     pub(in crate::engine) fn compressor() -> Result<Self, Complaint> {
         Self::new(tj::TJINIT_TJINIT_COMPRESS)
     }
@@ -122,6 +123,7 @@ impl Turbo {
     }
 
     /// Compresses `pixels`, `width` × `height` in `format` without padding.
+    #[cfg(any(test, feature = "internals"))]
     pub(in crate::engine) fn compress(
         &mut self,
         pixels: &[u8],
@@ -153,6 +155,7 @@ impl Turbo {
 
     /// Compresses planes of Y, Cb and Cr in the subsampling that was set: 4:4:4 or 4:2:0. At 4:2:0 chroma is half as wide
     /// and high, rounded up, and luma exactly twice that: with a column and a row more than the picture where it is odd.
+    #[cfg(test)]
     pub(in crate::engine) fn compress_planes(
         &mut self,
         planes: [&[u8]; 3],

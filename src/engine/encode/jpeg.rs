@@ -1,16 +1,17 @@
 //! JPEG: what fits, and what is put into the files of an encoder.
 //!
-//! Baseline files are written in `baseline/`. Progressive ones are TurboJPEG's (`jpeg_turbo.rs`), or jpeg-encoder's
-//! (`jpeg_pure.rs`) in builds without the feature `native`.
+//! Baseline files are written in `baseline/`. TurboJPEG makes progressive ones of them (`jpeg_turbo.rs`); in builds without the
+//! feature `native` jpeg-encoder writes those (`jpeg_pure.rs`).
 
 use super::baseline::{self, Heading, Picture, Plane};
 #[cfg(not(feature = "native"))]
-use super::jpeg_pure as coder;
+use super::jpeg_pure as progressive;
 #[cfg(feature = "native")]
-use super::jpeg_turbo as coder;
+use super::jpeg_turbo as progressive;
 use super::{Effort, FULL_CHROMA_QUALITY, Settings, unencodable};
 use crate::engine::Error;
 use crate::engine::image::{Frame, Layout};
+use crate::engine::jpeg_tables;
 use crate::engine::planes::Planes;
 use crate::geometry::Size;
 use crate::plan::output::OutputFormat;
@@ -26,14 +27,10 @@ pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Erro
         return Err(unencodable(OutputFormat::Jpeg, "it has no alpha; flatten first"));
     }
     check_size(frame.size())?;
-    let coarseness = chroma_coarseness(settings.quality);
-    if is_progressive(settings) {
-        return finished(coder::compress(frame, coarseness, settings), settings);
-    }
     let pixels = plane(frame);
     let picture = match frame.layout() {
         Layout::Gray => Picture::Gray(pixels),
-        _ => Picture::Rgb { pixels, coarseness: coarseness as usize },
+        _ => Picture::Rgb { pixels, coarseness: chroma_coarseness(settings.quality) as usize },
     };
     compressed(picture, frame.layout(), settings)
 }
@@ -46,11 +43,12 @@ fn plane(frame: &Frame) -> Plane<'_> {
 
 fn compressed(picture: Picture<'_>, layout: Layout, settings: &Settings) -> Result<Vec<u8>, Error> {
     let heading = Heading {
-        quality: settings.quality,
+        tables: jpeg_tables::tuned(settings.quality, picture.coarseness().unwrap_or(1)),
         density_dpi: settings.metadata.density_dpi,
         icc: settings.icc_for(layout),
     };
-    Ok(with_exif(baseline::compress(picture, &heading, &settings.cancel)?, settings))
+    let compress = if is_progressive(settings) { progressive::compress } else { baseline::compress };
+    Ok(with_exif(compress(picture, &heading, &settings.cancel)?, settings))
 }
 
 /// How many times coarser than luma chroma is at this quality.
@@ -59,15 +57,14 @@ pub(super) const fn chroma_coarseness(quality: u8) -> u32 {
 }
 
 pub(super) fn encode_planes(planes: &Planes, settings: &Settings) -> Result<Vec<u8>, Error> {
-    let size = planes.size();
-    check_size(size)?;
-    let Some([cb, cr]) = &planes.chroma else { return encode(&planes.luma, settings) };
-    if !is_progressive(settings) {
-        let chroma = [plane(cb), plane(cr)];
-        let picture = Picture::Planes { luma: plane(&planes.luma), chroma, coarseness: planes.coarseness as usize };
-        return compressed(picture, Layout::Rgb, settings);
-    }
-    finished(coder::compress_planes(&planes.luma, [cb, cr], planes.coarseness, settings), settings)
+    check_size(planes.size())?;
+    let Some(chroma) = &planes.chroma else { return encode(&planes.luma, settings) };
+    let picture = Picture::Planes {
+        luma: plane(&planes.luma),
+        chroma: chroma.each_ref().map(plane),
+        coarseness: planes.coarseness as usize,
+    };
+    compressed(picture, Layout::Rgb, settings)
 }
 
 fn check_size(size: Size) -> Result<(), Error> {
@@ -75,11 +72,6 @@ fn check_size(size: Size) -> Result<(), Error> {
         return Err(unencodable(OutputFormat::Jpeg, format_args!("{size} is over {MAX_EDGE} pixels")));
     }
     Ok(())
-}
-
-fn finished(jpeg: Result<Vec<u8>, String>, settings: &Settings) -> Result<Vec<u8>, Error> {
-    let jpeg = jpeg.map_err(|problem| unencodable(OutputFormat::Jpeg, problem))?;
-    Ok(with_exif(jpeg, settings))
 }
 
 /// Whether the file shows a coarse picture first: asked for, or because such files are smaller.

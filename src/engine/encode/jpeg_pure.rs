@@ -1,69 +1,63 @@
 //! Progressive JPEG data, by jpeg-encoder. Files are a few per cent larger than TurboJPEG's: they lack refinement scans.
 
 use jpeg_encoder::{
-    ChromaSubsamplingMethod, ColorType, Encoder, ImageBuffer, JpegColorType, PixelDensity, SamplingFactor,
+    ChromaSubsamplingMethod, ColorType, Encoder, EncodingError, ImageBuffer, JpegColorType, PixelDensity,
+    QuantizationTableType, SamplingFactor,
 };
 
-use super::Settings;
-use crate::engine::image::{Frame, Layout};
-use crate::geometry::Size;
+use super::baseline::{Heading, Picture, Plane};
+use super::unencodable;
+use crate::engine::Error;
+use crate::engine::limits::Cancel;
+use crate::plan::output::OutputFormat;
 
-/// A file of the frame, gray or RGB; the text says why there is none.
-pub(super) fn compress(frame: &Frame, coarseness: u32, settings: &Settings) -> Result<Vec<u8>, String> {
-    let color = if frame.layout() == Layout::Gray { ColorType::Luma } else { ColorType::Rgb };
-    let (width, height) = edges(frame.size())?;
+/// The file of a picture.
+///
+/// # Errors
+/// [`Error::Cancelled`] before it begins.
+pub(super) fn compress(picture: Picture<'_>, heading: &Heading<'_>, cancel: &Cancel) -> Result<Vec<u8>, Error> {
+    cancel.check()?;
     let mut jpeg = Vec::new();
-    let mut encoder = encoder(&mut jpeg, frame.layout(), coarseness, settings)?;
-    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-    encoder.encode(frame.pixels(), width, height, color).map_err(|error| error.to_string())?;
+    write(&mut jpeg, picture, heading).map_err(|error| unencodable(OutputFormat::Jpeg, error))?;
     Ok(jpeg)
 }
 
-/// The same of planes of Y, Cb and Cr.
-pub(super) fn compress_planes(
-    luma: &Frame,
-    [cb, cr]: [&Frame; 2],
-    coarseness: u32,
-    settings: &Settings,
-) -> Result<Vec<u8>, String> {
-    let planes = Planes { edges: edges(luma.size())?, luma, chroma: [cb, cr], coarseness: coarseness as usize };
-    let mut jpeg = Vec::new();
-    let mut encoder = encoder(&mut jpeg, Layout::Rgb, coarseness, settings)?;
-    // Each coarse sample is repeated for its pixels, of which the encoder takes the first.
-    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Nearest);
-    encoder.encode_image(planes).map_err(|error| error.to_string())?;
-    Ok(jpeg)
-}
-
-fn edges(size: Size) -> Result<(u16, u16), String> {
-    let edge = |edge: u32| u16::try_from(edge).map_err(|_| format!("{size} is too large"));
-    Ok((edge(size.width)?, edge(size.height)?))
-}
-
-fn encoder<'a>(
-    jpeg: &'a mut Vec<u8>,
-    layout: Layout,
-    coarseness: u32,
-    settings: &Settings,
-) -> Result<Encoder<&'a mut Vec<u8>>, String> {
-    let mut encoder = Encoder::new(jpeg, settings.quality.clamp(1, 100));
-    encoder.set_sampling_factor(if coarseness == 1 { SamplingFactor::F_1_1 } else { SamplingFactor::F_2_2 });
+fn write(jpeg: &mut Vec<u8>, picture: Picture<'_>, heading: &Heading<'_>) -> Result<(), EncodingError> {
+    // The number stands for tables that are replaced.
+    let mut encoder = Encoder::new(jpeg, 100);
+    let [luma, chroma] = heading.tables.map(|table| QuantizationTableType::Custom(Box::new(table.map(u16::from))));
+    encoder.set_quantization_tables(luma, chroma);
     encoder.set_progressive(true);
     encoder.set_optimized_huffman_tables(true);
-    if let Some(dpi) = settings.metadata.density_dpi.filter(|dpi| *dpi > 0) {
+    if let Some(dpi) = heading.density_dpi.filter(|dpi| *dpi > 0) {
         encoder.set_density(PixelDensity::dpi(dpi));
     }
-    if let Some(icc) = settings.icc_for(layout) {
-        encoder.add_icc_profile(icc).map_err(|error| error.to_string())?;
+    if let Some(icc) = heading.icc {
+        encoder.add_icc_profile(icc)?;
     }
-    Ok(encoder)
+    let sampling = |coarseness| if coarseness == 1 { SamplingFactor::F_1_1 } else { SamplingFactor::F_2_2 };
+    match picture {
+        Picture::Gray(Plane { samples, width, height }) => {
+            encoder.encode(samples, width as u16, height as u16, ColorType::Luma)
+        }
+        Picture::Rgb { pixels: Plane { samples, width, height }, coarseness } => {
+            encoder.set_sampling_factor(sampling(coarseness));
+            encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+            encoder.encode(samples, width as u16, height as u16, ColorType::Rgb)
+        }
+        Picture::Planes { luma, chroma, coarseness } => {
+            encoder.set_sampling_factor(sampling(coarseness));
+            // Each coarse sample is repeated for its pixels, of which the encoder takes the first.
+            encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Nearest);
+            encoder.encode_image(Planes { luma, chroma, coarseness })
+        }
+    }
 }
 
 /// Planes with chroma as coarse as it will be stored.
 struct Planes<'a> {
-    edges: (u16, u16),
-    luma: &'a Frame,
-    chroma: [&'a Frame; 2],
+    luma: Plane<'a>,
+    chroma: [Plane<'a>; 2],
     coarseness: usize,
 }
 
@@ -73,11 +67,11 @@ impl ImageBuffer for Planes<'_> {
     }
 
     fn width(&self) -> u16 {
-        self.edges.0
+        self.luma.width as u16
     }
 
     fn height(&self) -> u16 {
-        self.edges.1
+        self.luma.height as u16
     }
 
     fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
@@ -86,11 +80,11 @@ impl ImageBuffer for Planes<'_> {
         for (buffer, plane) in chroma.iter_mut().zip(self.chroma) {
             let samples = row(plane, usize::from(y) / self.coarseness);
             let repeated = samples.iter().flat_map(|sample| std::iter::repeat_n(*sample, self.coarseness));
-            buffer.extend(repeated.take(self.edges.0.into()));
+            buffer.extend(repeated.take(self.luma.width));
         }
     }
 }
 
-fn row(plane: &Frame, y: usize) -> &[u8] {
-    &plane.pixels()[y * plane.stride()..][..plane.stride()]
+fn row(plane: Plane<'_>, y: usize) -> &[u8] {
+    &plane.samples[y * plane.width..][..plane.width]
 }

@@ -2,19 +2,12 @@
 
 use super::Plane;
 use crate::engine::decode::jpeg_markers::ZIGZAG;
-use crate::engine::decode::jpeg_quality;
 
 /// Samples of a block, across and down.
 pub(super) const EDGE: usize = 8;
 
 /// Rows of eight numbers.
 type Square = [[i32; EDGE]; EDGE];
-
-/// The table of luma (0) or chroma (1) at a quality of 1–100, row by row.
-pub(super) fn table(index: usize, quality: u8) -> [u8; 64] {
-    let standard = if index == 0 { &jpeg_quality::LUMA } else { &jpeg_quality::CHROMA };
-    jpeg_quality::scaled(standard, quality.clamp(1, 100)).map(|step| step as u8)
-}
 
 pub(super) fn in_zigzag_order(table: &[u8; 64]) -> [u8; 64] {
     std::array::from_fn(|place| table[usize::from(ZIGZAG[place])])

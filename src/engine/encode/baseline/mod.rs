@@ -1,6 +1,6 @@
 //! Baseline JPEG, with Huffman codes made for each file (ITU-T T.81, annexes B, F and K).
 //!
-//! Every file is byte for byte what libjpeg-turbo writes with optimised codes and its accurate transform. That one holds all
+//! Every file is byte for byte what libjpeg-turbo writes with the same tables, optimised codes and its accurate transform. That one holds all
 //! coefficients and walks through each of the 64 of a block to count them, which takes twice as long as everything else. Here
 //! only those that are not zero are looked at: they become symbols, which are counted, kept and written.
 
@@ -17,6 +17,7 @@ use huffman::{Codes, Kind, Writer};
 use scan::Scan;
 
 use crate::engine::Error;
+use crate::engine::jpeg_tables::Tables;
 use crate::engine::limits::Cancel;
 use crate::geometry::Size;
 
@@ -49,10 +50,9 @@ pub(super) enum Picture<'a> {
 }
 
 /// What stands in a file beside its pixels.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Heading<'a> {
-    /// 1–100, as libjpeg counts.
-    pub(super) quality: u8,
+    pub(super) tables: Tables,
     /// Pixels an inch, where that is known.
     pub(super) density_dpi: Option<u16>,
     pub(super) icc: Option<&'a [u8]>,
@@ -67,12 +67,20 @@ impl Picture<'_> {
         }
     }
 
+    /// How many times coarser than luma chroma is, if there is any.
+    pub(super) const fn coarseness(&self) -> Option<usize> {
+        match self {
+            Self::Gray(_) => None,
+            Self::Planes { coarseness, .. } | Self::Rgb { coarseness, .. } => Some(*coarseness),
+        }
+    }
+
     /// Blocks of a unit across and down, for each component.
     const fn samplings(&self) -> &'static [usize] {
-        match self {
-            Self::Gray(_) => &[1],
-            Self::Planes { coarseness: 1, .. } | Self::Rgb { coarseness: 1, .. } => &[1, 1, 1],
-            Self::Planes { .. } | Self::Rgb { .. } => &[2, 1, 1],
+        match self.coarseness() {
+            None => &[1],
+            Some(1) => &[1, 1, 1],
+            Some(_) => &[2, 1, 1],
         }
     }
 
@@ -118,12 +126,11 @@ pub(in crate::engine) fn memory_bytes(size: Size, coarseness: Option<u32>) -> u6
 /// Where a plane has not the samples that its size says, or chroma not the size that luma says.
 pub(super) fn compress(picture: Picture<'_>, heading: &Heading<'_>, cancel: &Cancel) -> Result<Vec<u8>, Error> {
     assert!(picture.is_whole(), "a picture has its samples");
-    let tables = [0, 1].map(|table| dct::table(table, heading.quality));
-    let (mut scan, counts) = Scan::read(picture, &tables, cancel)?;
+    let (mut scan, counts) = Scan::read(picture, &heading.tables, cancel)?;
     let samplings = picture.samplings();
     let kinds = if samplings.len() == 1 { 1 } else { 2 };
     let mut file = begin(heading);
-    for (index, table) in tables[..kinds].iter().enumerate() {
+    for (index, table) in heading.tables[..kinds].iter().enumerate() {
         segment(&mut file, 0xDB, &[&[index as u8], &dct::in_zigzag_order(table)]);
     }
     begin_frame(&mut file, samplings, picture.size());
