@@ -5,7 +5,7 @@
 
 use fdeflate::Decompressor;
 
-use super::unfilter::{Filter, PADDING, unfilter};
+use super::unfilter::{Filter, PADDING, unfilter, unfilter_two};
 use crate::engine::image::Layout;
 use crate::engine::limits::{Cancel, Limits};
 use crate::geometry::Size;
@@ -26,10 +26,13 @@ pub(super) struct Rows<'a> {
     size: Size,
     channels: usize,
     data: ImageData<'a>,
-    /// The row that came last, and the one before it.
-    row: Vec<u8>,
+    /// The last of the rows that were taken before these.
     above: Vec<u8>,
+    /// The rows that were taken last: two, or the only one that was left.
+    taken: [Vec<u8>; 2],
+    /// The row that comes next, and how many were taken.
     next: u32,
+    end: u32,
     cancel: Cancel,
 }
 
@@ -59,7 +62,8 @@ impl<'a> Rows<'a> {
         let row_bytes = size.width as usize * channels;
         let data = ImageData::new(chunks, first, row_bytes + 1);
         let row = || vec![0; row_bytes + PADDING];
-        Ok(Self { size, channels, data, row: row(), above: row(), next: 0, cancel: cancel.clone() })
+        let taken = [row(), row()];
+        Ok(Self { size, channels, data, above: row(), taken, next: 0, end: 0, cancel: cancel.clone() })
     }
 
     pub(super) const fn size(&self) -> Size {
@@ -80,15 +84,37 @@ impl<'a> Rows<'a> {
         if self.next == self.size.height {
             return self.data.end().map(|()| None);
         }
-        let length = self.row.len() - PADDING;
-        let [filter, filtered @ ..] = self.data.next(length + 1)? else { return Err(Unclaimed) };
-        let filter = Filter::from_code(*filter).ok_or(Unclaimed)?;
-        std::mem::swap(&mut self.row, &mut self.above);
-        self.row[..length].copy_from_slice(filtered);
-        unfilter(filter, self.channels, &self.above, &mut self.row);
+        if self.next == self.end {
+            self.take()?;
+        }
+        let row = &self.taken[(self.next + self.taken.len() as u32 - self.end) as usize];
         self.next += 1;
-        Ok(Some(&self.row[..length]))
+        Ok(Some(&row[..row.len() - PADDING]))
     }
+
+    /// Takes two rows, or the only one that is left, as the second.
+    fn take(&mut self) -> Result<(), Unclaimed> {
+        let [first, second] = &mut self.taken;
+        std::mem::swap(&mut self.above, second);
+        if self.size.height - self.end == 1 {
+            let filter = filtered(&mut self.data, second)?;
+            unfilter(filter, self.channels, &self.above, second);
+            self.end += 1;
+            return Ok(());
+        }
+        let filters = [filtered(&mut self.data, first)?, filtered(&mut self.data, second)?];
+        unfilter_two(filters, self.channels, &self.above, [first, second]);
+        self.end += 2;
+        Ok(())
+    }
+}
+
+/// Takes the data of a row, and how it was filtered.
+fn filtered(data: &mut ImageData<'_>, row: &mut [u8]) -> Result<Filter, Unclaimed> {
+    let length = row.len() - PADDING;
+    let [filter, filtered @ ..] = data.next(length + 1)? else { return Err(Unclaimed) };
+    row[..length].copy_from_slice(filtered);
+    Filter::from_code(*filter).ok_or(Unclaimed)
 }
 
 /// Size and channels of the header chunk.
