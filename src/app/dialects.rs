@@ -21,7 +21,9 @@ use crate::http::served::Served;
 use crate::http::target::Delivery;
 use crate::jobs::queue::Queue;
 use crate::jobs::records::projects::Limits;
+use crate::store::parts::Uploads;
 use crate::store::spool::Spool;
+use crate::store::turns::Turns;
 
 /// What all of them are made of.
 pub(super) struct Shared<'a> {
@@ -136,6 +138,8 @@ fn tencent(shared: &Shared<'_>, (queue, keys): Jobs) -> Tencent {
         queue,
         keys,
         spool: Spool::new(config.data_dir.join("spool")),
+        uploads: Uploads::new(config.data_dir.join("uploads")),
+        completions: Turns::default(),
         default_bucket: config.tencent.bucket.clone(),
         upload_bytes: config.limits.upload_bytes,
         patience: config.server.body_timeout,

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::spool::{Spooled, random_name};
 
+/// Most parts of an upload.
+pub const MAX_PARTS: u16 = 10_000;
+
 /// How long an upload may take from its first call to its last.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -28,6 +31,9 @@ pub struct Purpose {
     pub bucket: String,
     /// The key, where the uploader named one.
     pub key: Option<String>,
+    /// What the object will be, where the uploader said so at the start.
+    #[serde(default)]
+    pub media_type: Option<String>,
     /// Until when it may be completed, in seconds since 1970.
     pub expires: u64,
 }
@@ -47,7 +53,7 @@ pub struct Upload {
 pub struct Part {
     /// Its place, from 1.
     pub number: u16,
-    /// The vendor's hash.
+    /// What its sender knows it by: the hash of its bytes that the vendor uses.
     pub hash: String,
     /// Its length.
     pub bytes: u64,
@@ -63,10 +69,9 @@ impl Part {
         Some(Self { number, hash, bytes, path })
     }
 
-    /// When it arrived, in seconds since 1970.
-    pub fn put_time(&self) -> u64 {
-        let modified = std::fs::metadata(&self.path).and_then(|it| it.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-        seconds(modified)
+    /// When it arrived.
+    pub fn put_time(&self) -> SystemTime {
+        std::fs::metadata(&self.path).and_then(|it| it.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 
@@ -80,10 +85,16 @@ impl Uploads {
     ///
     /// # Errors
     /// Where its folder cannot be made.
-    pub async fn begin(&self, bucket: &str, key: Option<&str>, now: SystemTime) -> io::Result<Upload> {
+    pub async fn begin(
+        &self,
+        bucket: &str,
+        key: Option<&str>,
+        media_type: Option<String>,
+        now: SystemTime,
+    ) -> io::Result<Upload> {
         let id = random_name();
         let expires = seconds(now + LIFETIME);
-        let purpose = Purpose { bucket: bucket.to_owned(), key: key.map(str::to_owned), expires };
+        let purpose = Purpose { bucket: bucket.to_owned(), key: key.map(str::to_owned), media_type, expires };
         let folder = self.folder.join(&id);
         tokio::fs::create_dir_all(&folder).await?;
         tokio::fs::write(folder.join(NOTE), serde_json::to_vec(&purpose)?).await?;
@@ -101,6 +112,20 @@ impl Uploads {
         let purpose: Purpose = serde_json::from_slice(&note).ok()?;
         let upload = Upload { id: id.to_owned(), purpose, folder };
         (upload.purpose.expires >= seconds(now)).then_some(upload)
+    }
+
+    /// Those of a bucket that have neither ended nor expired, in no order.
+    pub async fn of_bucket(&self, bucket: &str, now: SystemTime) -> Vec<Upload> {
+        let folder = self.folder.clone();
+        let named = move || -> Vec<String> {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        };
+        let mut found = Vec::new();
+        for id in tokio::task::spawn_blocking(named).await.unwrap_or_default() {
+            found.extend(self.find(&id, now).await.filter(|upload| upload.purpose.bucket == bucket));
+        }
+        found
     }
 
     /// Deletes what has expired.
@@ -133,13 +158,23 @@ impl Upload {
         tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
     }
 
-    /// Adds a part, in place of an earlier one of the same number.
+    /// The key; empty where the uploader named none.
+    pub fn key(&self) -> &str {
+        self.purpose.key.as_deref().unwrap_or_default()
+    }
+
+    /// When it began, to the second.
+    pub fn begun(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.purpose.expires) - LIFETIME
+    }
+
+    /// Adds a part, in place of an earlier one of the same number; `hash` may stand in a file's name and has no dots.
     ///
     /// # Errors
     /// Where it cannot be moved to its folder.
-    pub async fn add(&self, number: u16, spooled: Spooled) -> io::Result<Part> {
-        let name = format!("{number:05}.{}.{}", spooled.bytes, spooled.hash);
-        let part = Part { number, hash: spooled.hash.clone(), bytes: spooled.bytes, path: self.folder.join(name) };
+    pub async fn add(&self, number: u16, spooled: Spooled, hash: &str) -> io::Result<Part> {
+        let name = format!("{number:05}.{}.{hash}", spooled.bytes);
+        let part = Part { number, hash: hash.to_owned(), bytes: spooled.bytes, path: self.folder.join(name) };
         spooled.keep(&part.path).await?;
         for old in self.parts().await?.into_iter().filter(|old| old.number == number && old.path != part.path) {
             remove(&old.path).await;
@@ -184,15 +219,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let uploads = Uploads::new(folder.path().join("uploads"));
         let now = SystemTime::now();
-        let begun = uploads.begin("photos", Some("猫"), now).await.unwrap();
+        let begun = uploads.begin("photos", Some("猫"), None, now).await.unwrap();
         for (number, content) in [(2, &b"two"[..]), (1, b"one"), (2, b"second"), (2, b"second")] {
-            begun.add(number, spooled(folder.path(), content).await).await.unwrap();
+            let spooled = spooled(folder.path(), content).await;
+            let hash = spooled.hash.clone();
+            begun.add(number, spooled, &hash).await.unwrap();
         }
         let found = Uploads::new(folder.path().join("uploads")).find(&begun.id, now).await.unwrap();
         assert_eq!(found, begun);
         let parts = found.parts().await.unwrap();
         assert_eq!(parts.iter().map(|part| (part.number, part.bytes)).collect::<Vec<_>>(), [(1, 3), (2, 6)]);
         assert_eq!(std::fs::read(&parts[1].path).unwrap(), b"second");
+        assert_eq!(uploads.of_bucket("photos", now).await, std::slice::from_ref(&found));
+        assert_eq!((found.key(), seconds(found.begun())), ("猫", seconds(now)));
+        assert_eq!(uploads.of_bucket("others", now).await, []);
         found.end().await;
         assert_eq!(uploads.find(&begun.id, now).await, None);
         assert_eq!(std::fs::read_dir(folder.path().join("uploads")).unwrap().count(), 0);
@@ -203,7 +243,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let uploads = Uploads::new(folder.path().to_owned());
         let now = SystemTime::now();
-        let begun = uploads.begin("photos", None, now).await.unwrap();
+        let begun = uploads.begin("photos", None, None, now).await.unwrap();
         let late = now + LIFETIME + Duration::from_secs(2);
         assert_eq!(uploads.find(&begun.id, late).await, None);
         uploads.sweep(now);

@@ -5,6 +5,7 @@
 
 import json
 import pathlib
+import random
 import sys
 
 import harness
@@ -183,6 +184,35 @@ def objects(checks, session):
     checks.equal("it is gone", refused(lambda: session.body("input/up.jpg")), (404, "NoSuchKey"))
 
 
+def uploads_in_parts(checks, session):
+    cos, key = session.cos, "input/large.bin"
+    content = random.Random(5).randbytes((5 << 20) // 2)
+    local = session.folder / "large.bin"
+    local.write_bytes(content)
+    # An upload that was cut off behind its first part, which the client finds and goes on with.
+    begun = cos.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+    cos.upload_part(Bucket=BUCKET, Key=key, Body=content[: 1 << 20], PartNumber=1, UploadId=begun, EnableMD5=True)
+    listed = cos.list_parts(Bucket=BUCKET, Key=key, UploadId=begun)["Part"]
+    checks.equal("a part is listed", (listed[0]["PartNumber"], listed[0]["Size"]), ("1", str(1 << 20)))
+    done = cos.upload_file(Bucket=BUCKET, Key=key, LocalFilePath=str(local), PartSize=1, MAXThread=3, EnableMD5=True)
+    checks.equal("the client went on with it", refused(lambda: cos.list_parts(Bucket=BUCKET, Key=key, UploadId=begun)), (404, "NoSuchUpload"))
+    checks.that("the object has all parts", session.body(key) == content)
+    checks.equal("and its tag", cos.head_object(Bucket=BUCKET, Key=key)["ETag"], done["ETag"])
+    checks.that("no upload is left", "Upload" not in cos.list_multipart_uploads(Bucket=BUCKET))
+
+    begun = cos.create_multipart_upload(Bucket=BUCKET, Key="input/parts.jpg")["UploadId"]
+    part = cos.upload_part(Bucket=BUCKET, Key="input/parts.jpg", Body=pictures.jpeg(), PartNumber=1, UploadId=begun)
+    operations = {"is_pic_info": 1, "rules": [{"fileid": "half.png", "rule": "imageMogr2/thumbnail/!50p/format/png"}]}
+    parts = {"Part": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    done = cos.complete_multipart_upload(
+        Bucket=BUCKET, Key="input/parts.jpg", UploadId=begun, MultipartUpload=parts, PicOperations=json.dumps(operations))
+    result = done["UploadResult"]["ProcessResults"]["Object"]
+    checks.equal("what arrived in parts is processed", (result["Key"], result["Width"]), ("input/half.png", str(pictures.WIDTH // 2)))
+    begun = cos.create_multipart_upload(Bucket=BUCKET, Key="input/none.jpg")["UploadId"]
+    cos.abort_multipart_upload(Bucket=BUCKET, Key="input/none.jpg", UploadId=begun)
+    checks.equal("an upload is given up", refused(lambda: session.body("input/none.jpg")), (404, "NoSuchKey"))
+
+
 def styles(checks, session):
     cos = session.cos
     cos.put_object(Bucket=BUCKET, Key="input/styled.jpg", Body=pictures.jpeg())
@@ -259,6 +289,7 @@ def main(binary):
                 ("jobs", jobs),
                 ("queues", queues),
                 ("objects", objects),
+                ("uploads in parts", uploads_in_parts),
                 ("styles", styles),
                 ("refusals", refusals),
             ]:

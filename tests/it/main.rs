@@ -83,6 +83,7 @@ mod styles;
 mod systemd;
 mod tencent_get;
 mod tencent_jobs;
+mod tencent_multipart;
 mod tencent_results;
 mod tencent_samples;
 mod tls;

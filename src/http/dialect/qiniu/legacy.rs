@@ -19,10 +19,10 @@ use super::commit::{Content, Incoming};
 use super::entry::decode_text;
 use super::failure::{Failure, json as answer};
 use super::pace::Pace;
-use super::resumable::{MAX_PARTS, begin_upload, head_of, parts, read_body, request_id, spool, up_token};
+use super::resumable::{begin_upload, head_of, parts, read_body, request_id, spool, up_token};
 use super::{Qiniu, mime};
 use crate::auth::upload::UploadGrant;
-use crate::store::parts::{Part, Upload};
+use crate::store::parts::{MAX_PARTS, Part, Upload};
 use crate::store::qetag::Qetag;
 use crate::store::spool;
 
@@ -78,7 +78,8 @@ async fn add_chunk(
         return Err(Failure::new(413, format!("the block has more than {BLOCK_BYTES} bytes")));
     }
     let crc32 = spooled.crc32;
-    let chunk = block.add(number, spooled).await.map_err(|error| Failure::of_disk(&error))?;
+    let hash = spooled.hash.clone();
+    let chunk = block.add(number, spooled, &hash).await.map_err(|error| Failure::of_disk(&error))?;
     Ok(answer(
         StatusCode::OK,
         &json!({

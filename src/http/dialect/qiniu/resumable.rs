@@ -23,12 +23,9 @@ use super::pace::Pace;
 use super::{Qiniu, RequestId, mime};
 use crate::auth;
 use crate::auth::upload::{self, UploadGrant};
-use crate::store::parts::{Part, Upload, seconds};
+use crate::store::parts::{MAX_PARTS, Part, Upload, seconds};
 use crate::store::qetag::qetag_of_parts;
 use crate::store::spool::{Spooled, Writer};
-
-/// Most parts of an upload.
-pub(super) const MAX_PARTS: u16 = 10_000;
 
 /// Most bytes of the list that completes an upload: 10,000 parts with their hashes have about 800 kB.
 const MAX_LIST_BYTES: usize = 4 << 20;
@@ -53,7 +50,7 @@ pub(super) async fn begin_upload(
     now: SystemTime,
 ) -> Result<Upload, Failure> {
     grant.policy.check_deadline(seconds(now))?;
-    qiniu.uploads.begin(&grant.policy.bucket, key, now).await.map_err(|error| Failure::of_disk(&error))
+    qiniu.uploads.begin(&grant.policy.bucket, key, None, now).await.map_err(|error| Failure::of_disk(&error))
 }
 
 /// Takes a part.
@@ -72,7 +69,8 @@ pub(super) async fn put_part(
     if expected_md5.is_some_and(|expected| expected != md5) {
         return Err(Failure::new(406, format!("md5 mismatch: the part has {md5}")));
     }
-    let part = upload.add(number, spooled).await.map_err(|error| Failure::of_disk(&error))?;
+    let hash = spooled.hash.clone();
+    let part = upload.add(number, spooled, &hash).await.map_err(|error| Failure::of_disk(&error))?;
     Ok(answer(StatusCode::OK, &json!({ "etag": part.hash, "md5": md5 })))
 }
 
@@ -101,7 +99,7 @@ pub(super) async fn list_parts(
     let most = page.most.unwrap_or(1000).clamp(1, 1000);
     let marker = if parts.len() > most { parts[most - 1].number } else { 0 };
     parts.truncate(most);
-    let described = |part: &Part| json!({ "size": part.bytes, "etag": part.hash, "partNumber": part.number, "putTime": part.put_time() });
+    let described = |part: &Part| json!({ "size": part.bytes, "etag": part.hash, "partNumber": part.number, "putTime": seconds(part.put_time()) });
     Ok(answer(
         StatusCode::OK,
         &json!({

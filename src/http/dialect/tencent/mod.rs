@@ -4,8 +4,10 @@
 mod callbacks;
 pub mod delivery;
 pub mod failure;
+mod header_case;
 mod host;
 mod jobs;
+mod multipart;
 mod objects;
 mod queues;
 pub mod spelling;
@@ -39,7 +41,9 @@ use crate::jobs::queue::Queue;
 use crate::jobs::records::templates::Place;
 use crate::plan::Plan;
 use crate::store::Bucket;
+use crate::store::parts::Uploads;
 use crate::store::spool::Spool;
+use crate::store::turns::Turns;
 
 /// Most bytes of a document.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -55,6 +59,10 @@ pub struct Tencent {
     pub keys: Arc<KeyRing>,
     /// Where uploads arrive.
     pub spool: Spool,
+    /// Objects that arrive in parts.
+    pub uploads: Uploads,
+    /// Who ends which of them.
+    pub completions: Turns,
     /// Most bytes of an upload.
     pub upload_bytes: u64,
     /// How long a sender may be silent.
@@ -139,6 +147,9 @@ impl Tencent {
             Service::Ci => ("tencent-ci", "x-ci-request-id"),
             Service::Cos | Service::Pic => ("tencent-cos", "x-cos-request-id"),
         };
+        if response.headers().contains_key(header::ETAG) {
+            header_case::spell(&mut response).await;
+        }
         let headers = response.headers_mut();
         headers.insert(header::SERVER, HeaderValue::from_static(server));
         if let Ok(id) = HeaderValue::from_str(&id) {

@@ -30,7 +30,7 @@ const MAX_RULES: usize = 5;
 
 /// `Pic-Operations`.
 #[derive(Debug, Deserialize)]
-struct Operations {
+pub(super) struct Operations {
     #[serde(default)]
     is_pic_info: Value,
     #[serde(default)]
@@ -46,7 +46,7 @@ struct Rule {
 }
 
 /// A rule that can be done.
-struct Wanted {
+pub(super) struct Wanted {
     plan: Plan,
     bucket: std::sync::Arc<crate::store::Bucket>,
     label: String,
@@ -57,17 +57,26 @@ impl Tencent {
     pub(super) async fn object(&self, call: &Call, parts: Parts, body: Body) -> Result<Response, Failure> {
         let has = |name: &str| call.query.iter().any(|(found, _)| found == name);
         if call.path.is_empty() {
+            if parts.method == Method::GET && has("uploads") {
+                return self.list_uploads(call).await;
+            }
             return Err(Failure::not_done("buckets are neither listed nor changed; expected the key of an object"));
         }
         match parts.method {
+            Method::GET if has("uploadId") => self.list_parts(call).await,
+            Method::PUT if has("uploadId") => self.put_part(call, &parts, body).await,
+            Method::POST if has("uploads") => self.begin_upload(call, &parts).await,
+            Method::POST if has("uploadId") => self.complete_upload(call, &parts, body).await,
+            Method::DELETE if has("uploadId") => self.abort_upload(call).await,
             Method::GET | Method::HEAD => self.get(call, parts).await,
-            Method::PUT if !has("uploadId") && !has("acl") && !has("tagging") => self.put(call, &parts, body).await,
+            Method::PUT if !has("acl") && !has("tagging") => self.put(call, &parts, body).await,
             Method::POST if has("image_process") => {
                 let (operations, wanted) =
                     self.operations(call, &parts).await?.ok_or_else(|| bad_operations("it is missing"))?;
-                self.process(call, &operations, &wanted).await
+                let processed = self.process(call, &operations, &wanted).await?;
+                self.tagged(call, reply(&processed)).await
             }
-            Method::DELETE if !has("uploadId") => match call.bucket.delete(&call.path).await {
+            Method::DELETE => match call.bucket.delete(&call.path).await {
                 Ok(()) | Err(crate::store::Error::NotFound { .. }) => Ok(StatusCode::NO_CONTENT.into_response()),
                 Err(error) => Err(error.into()),
             },
@@ -102,59 +111,65 @@ impl Tencent {
         if parts.headers.contains_key("x-cos-copy-source") {
             return Err(Failure::not_done("x-cos-copy-source: objects are not copied"));
         }
-        if call.path.len() > MAX_KEY_BYTES {
-            return Err(Failure::new(400, "KeyTooLong", format!("the key has more than {MAX_KEY_BYTES} bytes")));
-        }
+        check_key(&call.path)?;
         // What is wrong with it is told before anything is stored.
         let operations = self.operations(call, parts).await?;
-        let spooled = self.receive(parts, body).await?;
-        let named = parts.headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).filter(|it| !it.is_empty());
-        let media_type = named.map_or_else(|| guess(&call.path, &spooled.head), str::to_owned);
+        let (spooled, _) = self.receive(parts, body).await?;
+        let media_type = media_type(parts).unwrap_or_else(|| guess(&call.path, &spooled.head));
         let facts = Facts { hash: spooled.hash.clone(), media_type, put_time: put_time(call.now), ..Facts::default() };
         let stream = spool::stream(vec![spooled.path().to_owned()]);
         call.bucket.put_stream(&call.path, stream, spooled.bytes, facts, true).await?;
-        match operations {
-            Some((operations, wanted)) => self.process(call, &operations, &wanted).await,
-            None => {
-                let mut response = StatusCode::OK.into_response();
-                self.tag(call, &mut response).await?;
-                Ok(response)
-            }
-        }
+        let uploaded = match operations {
+            Some((operations, wanted)) => Some(self.process(call, &operations, &wanted).await?),
+            None => None,
+        };
+        self.tagged(call, uploaded.map_or_else(|| StatusCode::OK.into_response(), |uploaded| reply(&uploaded))).await
     }
 
-    async fn tag(&self, call: &Call, response: &mut Response) -> Result<String, Failure> {
-        let etag = format!("\"{}\"", call.bucket.head(&call.path).await?.version.trim_matches('"'));
-        if let Ok(value) = HeaderValue::from_str(&etag) {
+    /// The response, with the tag of the object.
+    async fn tagged(&self, call: &Call, mut response: Response) -> Result<Response, Failure> {
+        if let Ok(value) = HeaderValue::from_str(&self.etag(call).await?) {
             response.headers_mut().insert(header::ETAG, value);
         }
-        Ok(etag)
+        Ok(response)
     }
 
-    /// A body, in a file of this machine.
-    async fn receive(&self, parts: &Parts, body: Body) -> Result<Spooled, Failure> {
-        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-        let too_large =
-            || Failure::new(400, "EntityTooLarge", format!("the object has more than {} bytes", self.upload_bytes));
-        if declared.is_some_and(|bytes| bytes > self.upload_bytes) {
-            return Err(too_large());
+    pub(super) async fn etag(&self, call: &Call) -> Result<String, Failure> {
+        Ok(format!("\"{}\"", call.bucket.head(&call.path).await?.version.trim_matches('"')))
+    }
+
+    /// Refuses more bytes than an object may have.
+    pub(super) fn check_most(&self, bytes: u64) -> Result<(), Failure> {
+        if bytes <= self.upload_bytes {
+            return Ok(());
         }
+        Err(Failure::new(400, "EntityTooLarge", format!("the object has more than {} bytes", self.upload_bytes)))
+    }
+
+    /// A body, in a file of this machine, and its MD5 in hexadecimal digits.
+    pub(super) async fn receive(&self, parts: &Parts, body: Body) -> Result<(Spooled, String), Failure> {
+        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+        self.check_most(declared.unwrap_or_default())?;
         let disk = |error: std::io::Error| Failure::from(spool::failure(&error));
         let (mut writer, mut md5) = (self.spool.create(64).await.map_err(disk)?, Md5::new());
         let mut pieces = body.into_data_stream();
         while let Some(piece) = next(&mut pieces, self.patience).await? {
-            if writer.bytes() + piece.len() as u64 > self.upload_bytes {
-                return Err(too_large());
-            }
+            self.check_most(writer.bytes() + piece.len() as u64)?;
             md5.update(&piece);
             writer.write(&piece).await.map_err(disk)?;
         }
-        check_md5(parts, &md5.finalize())?;
-        writer.finish().await.map_err(disk)
+        let md5 = md5.finalize();
+        check_md5(parts, &md5)?;
+        let digits = md5.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok((writer.finish().await.map_err(disk)?, digits))
     }
 
     /// What `Pic-Operations` asks for, checked.
-    async fn operations(&self, call: &Call, parts: &Parts) -> Result<Option<(Operations, Vec<Wanted>)>, Failure> {
+    pub(super) async fn operations(
+        &self,
+        call: &Call,
+        parts: &Parts,
+    ) -> Result<Option<(Operations, Vec<Wanted>)>, Failure> {
         let Some(value) = parts.headers.get("pic-operations") else { return Ok(None) };
         let read = serde_json::from_slice::<Operations>(value.as_bytes());
         let operations = read.map_err(|error| bad_operations(&error.to_string()))?;
@@ -183,8 +198,13 @@ impl Tencent {
         Ok(Wanted { plan, bucket: self.bucket(&label, &call.owner)?, label, key })
     }
 
-    /// Makes and stores every result at once, each of the original.
-    async fn process(&self, call: &Call, operations: &Operations, wanted: &[Wanted]) -> Result<Response, Failure> {
+    /// Makes and stores every result at once, each of the original; tells of all (`UploadResult`).
+    pub(super) async fn process(
+        &self,
+        call: &Call,
+        operations: &Operations,
+        wanted: &[Wanted],
+    ) -> Result<Element, Failure> {
         let is_described = matches!(&operations.is_pic_info, Value::Number(one) if one.as_i64() == Some(1))
             || operations.is_pic_info == "1";
         let mut plans: Vec<Plan> = wanted.iter().map(|wanted| wanted.plan.clone()).collect();
@@ -203,18 +223,11 @@ impl Tencent {
         for (wanted, rendered) in wanted.iter().zip(made) {
             results.push(store(call, wanted, rendered.body, rendered.media_type).await?);
         }
-        let mut response = Response::new(());
-        *response.status_mut() = StatusCode::OK;
-        let mut response = response.map(|()| Body::empty());
-        let etag = self.tag(call, &mut response).await?;
         let facts: Vec<Value> = described.iter().filter_map(|it| serde_json::from_slice(&it.body).ok()).collect();
         let info = facts.first().map(|info| image_info(info, facts.get(1)));
+        let etag = self.etag(call).await?;
         let original = upload_original((&call.host.of_objects(), &call.path), &etag, info);
-        let mut answer = reply(&upload_result(original, results));
-        if let Some(etag) = response.headers_mut().remove(header::ETAG) {
-            answer.headers_mut().insert(header::ETAG, etag);
-        }
-        Ok(answer)
+        Ok(upload_result(original, results))
     }
 }
 
@@ -248,7 +261,21 @@ fn rule_of(call: &Call) -> Option<String> {
     tencent::rule_of(members.map(|(name, value)| (name.as_str(), value.as_str())))
 }
 
-fn guess(key: &str, head: &[u8]) -> String {
+/// Refuses keys that are too long.
+pub(super) fn check_key(key: &str) -> Result<(), Failure> {
+    match key.len() {
+        0..=MAX_KEY_BYTES => Ok(()),
+        _ => Err(Failure::new(400, "KeyTooLong", format!("the key has more than {MAX_KEY_BYTES} bytes"))),
+    }
+}
+
+/// What a request says that its object is.
+pub(super) fn media_type(parts: &Parts) -> Option<String> {
+    let named = parts.headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    named.filter(|it| !it.is_empty()).map(str::to_owned)
+}
+
+pub(super) fn guess(key: &str, head: &[u8]) -> String {
     let sniffed = decode::sniff(head).map(|format| crate::engine::run::Content::Image(format).media_type().to_owned());
     let by_name = || mime_guess::from_path(key).first_or_octet_stream().to_string();
     sniffed.unwrap_or_else(by_name)

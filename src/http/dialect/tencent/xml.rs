@@ -6,7 +6,7 @@ use quick_xml::events::Event;
 use serde_json::{Map, Value};
 
 /// Most elements of a document, and how deep they may stand in one another.
-const MAX_ELEMENTS: usize = 4096;
+const MAX_ELEMENTS: usize = 32_768;
 const MAX_DEPTH: usize = 32;
 
 /// An element: with text, or with others in it.
