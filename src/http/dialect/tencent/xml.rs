@@ -33,7 +33,7 @@ pub fn leaf(name: &str, text: impl Into<String>) -> Element {
 /// An element that is not closed yet, and where it began.
 struct Open {
     element: Element,
-    line: usize,
+    at: usize,
 }
 
 impl Element {
@@ -133,7 +133,7 @@ impl Document<'_> {
                         return Err(self.wrong(at, &most));
                     }
                     let name = String::from_utf8_lossy(start.name().as_ref()).into_owned();
-                    open.push(Open { element: leaf(&name, ""), line: self.place(at).0 });
+                    open.push(Open { element: leaf(&name, ""), at });
                 }
                 Event::End(end) => {
                     let found = String::from_utf8_lossy(end.name().as_ref()).into_owned();
@@ -174,8 +174,9 @@ impl Document<'_> {
     fn end(&self, open: Option<&Open>, root: Option<Element>) -> Result<Element, String> {
         match (open, root) {
             (Some(open), _) => {
+                let (line, _) = self.place(open.at);
                 let expected =
-                    format!("expected </{}>, found the end; it was opened on line {}", open.element.name, open.line);
+                    format!("expected </{}>, found the end; it was opened on line {line}", open.element.name);
                 Err(self.wrong(self.text.len(), &expected))
             }
             (None, Some(root)) => Ok(root),
@@ -186,7 +187,8 @@ impl Document<'_> {
     fn close(&self, open: &mut Vec<Open>, found: &str, at: usize) -> Result<Element, String> {
         match open.pop() {
             Some(last) if last.element.name == found => Ok(last.element),
-            Some(Open { element, line }) => {
+            Some(Open { element, at: opened }) => {
+                let (line, _) = self.place(opened);
                 let expected = format!(
                     "expected </{}>, found </{found}>; <{}> was opened on line {line}",
                     element.name, element.name
@@ -270,7 +272,7 @@ mod tests {
             assert_eq!(refused(text), message, "{text}");
         }
         assert!(refused(&"<Request>".repeat(40)).contains("32 in one another"));
-        assert!(refused(&format!("<Request>{}</Request>", "<a/>".repeat(5000))).contains("4096 elements"));
+        assert!(refused(&format!("<Request>{}</Request>", "<a/>".repeat(40_000))).contains("32768 elements"));
         assert!(Element::read(b"<Request>\xff</Request>", "Request").unwrap_err().contains("byte 9 is not UTF-8"));
     }
 }
