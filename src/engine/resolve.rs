@@ -18,7 +18,7 @@ use crate::plan::filter::{Filter, Filters};
 use crate::plan::image_mogr2::{MogrOp, SizeLimit, rotated_canvas};
 use crate::plan::output::{FormatChoice, OutputFormat, OutputSettings, Quality};
 use crate::plan::size::Sized;
-use crate::plan::watermark::{ImageMark, Mark, Paint, Watermark};
+use crate::plan::watermark::{ImageMark, Mark, Oversize, Paint, Watermark};
 use crate::plan::{Cut, Fop, ImageMogr2, Plan, Seen, Sizing};
 
 /// Works out the program for `plan` on the source with `header`, with the plan's pictures' headers in painting order.
@@ -287,14 +287,16 @@ impl<'a> Resolver<'a> {
         self.limits.check_source(header.size)?;
         let natural = header.display_size();
         let size = mark.scale.map_or(natural, |scale| scale.size(natural, self.size));
-        // The vendor leaves a picture as it is where the mark is larger.
-        if size.exceeds(self.size) {
-            return Ok(());
-        }
+        let size = match mark.oversize {
+            _ if !size.exceeds(self.size) => size,
+            Oversize::Omit => return Ok(()),
+            Oversize::Shrink => size.fit_inside(Some(self.size.width), Some(self.size.height)),
+            Oversize::Cut => size,
+        };
         let dissolve_percent = mark.dissolve;
         self.steps.push(match mark.tile {
             Some(gaps) => {
-                let gap = |ratio: f32, edge: u32| (ratio * edge as f32).round() as u32;
+                let gap = |ratio: f32, edge: u32| (ratio * edge as f32).round() as u32 + gaps.pixels;
                 let gap = (gap(gaps.horizontal, self.size.width), gap(gaps.vertical, self.size.height));
                 Step::TileMark { picture, size, gap, dissolve_percent }
             }

@@ -55,8 +55,26 @@ pub struct ImageMark {
     pub placement: Placement,
     /// `ws`, `wst`: size relative to the source.
     pub scale: Option<MarkScale>,
+    /// `blogo`, this server's own: what becomes of it where it is larger than the picture.
+    pub oversize: Oversize,
     /// `tile/1`: repeat it over the picture, with these gaps.
     pub tile: Option<TileGaps>,
+}
+
+/// `blogo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oversize {
+    /// 0: it is left out.
+    Omit,
+    /// 1: it becomes as large as fits.
+    Shrink,
+    /// 2: what stands over the edge is cut off.
+    Cut,
+}
+
+impl Oversize {
+    /// All in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Omit, Self::Shrink, Self::Cut];
 }
 
 /// `ws` and `wst`: the mark's edge is the source's edge times `ratio`.
@@ -112,13 +130,15 @@ impl MarkScale {
     }
 }
 
-/// `uws` and `uhs`: gaps between tiles as fractions of the source's width and height.
+/// Gaps between tiles: `uws` and `uhs`, fractions of the source's width and height, and `spacing`, pixels, this server's own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TileGaps {
     /// Of the width, 0–1.
     pub horizontal: f32,
     /// Of the height, 0–1.
     pub vertical: f32,
+    /// Both ways besides, 0–9999.
+    pub pixels: u32,
 }
 
 /// Where a mark's picture comes from.

@@ -7,8 +7,8 @@ use super::crop::MAX_OFFSET;
 use super::output::{FormatChoice, write_ignore_error};
 use super::scan::{Cursor, encode_base64};
 use super::watermark::{
-    ImageMark, ImageRef, Lettering, Mark, MarkScale, Paint, Placement, ScaleEdge, TextMark, TileGaps, TiledText,
-    Watermark,
+    ImageMark, ImageRef, Lettering, Mark, MarkScale, Oversize, Paint, Placement, ScaleEdge, TextMark, TileGaps,
+    TiledText, Watermark,
 };
 use crate::color::Color;
 use crate::geometry::Gravity;
@@ -21,8 +21,9 @@ const DEFAULT_PLACEMENT: Placement = Placement { gravity: Gravity::SouthEast, dx
 const OPAQUE: u8 = 100;
 
 #[rustfmt::skip]
-const IMAGE_ARGUMENTS: [&str; 12] = [
-    "image", "dissolve", "gravity", "dx", "dy", "ws", "wst", "tile", "uws", "uhs", "format", "ignore-error",
+const IMAGE_ARGUMENTS: [&str; 14] = [
+    "image", "dissolve", "gravity", "dx", "dy", "ws", "wst", "blogo", "tile", "uws", "uhs", "spacing", "format",
+    "ignore-error",
 ];
 const TEXT_ARGUMENTS: [&str; 11] =
     ["text", "font", "fontsize", "fontstyle", "fill", "dissolve", "gravity", "dx", "dy", "format", "ignore-error"];
@@ -175,6 +176,7 @@ struct ImageDraft {
     dissolve: u8,
     placement: Placement,
     scale: MarkScale,
+    oversize: Oversize,
     tile: bool,
     gaps: TileGaps,
 }
@@ -186,8 +188,9 @@ impl Default for ImageDraft {
             dissolve: OPAQUE,
             placement: DEFAULT_PLACEMENT,
             scale: MarkScale { ratio: 0.0, edge: ScaleEdge::Short },
+            oversize: Oversize::Omit,
             tile: false,
-            gaps: TileGaps { horizontal: 0.0, vertical: 0.0 },
+            gaps: TileGaps { horizontal: 0.0, vertical: 0.0, pixels: 0 },
         }
     }
 }
@@ -199,9 +202,11 @@ impl ImageDraft {
             "dissolve" => self.dissolve = cursor.integer(name, 1..=100)?,
             "ws" => self.scale.ratio = cursor.decimal(name, 0.0..=1.0)?,
             "wst" => self.scale.edge = ScaleEdge::ALL[cursor.integer(name, 0..=4_usize)?],
+            "blogo" => self.oversize = Oversize::ALL[cursor.integer(name, 0..=2_usize)?],
             "tile" => self.tile = cursor.flag(name)?,
             "uws" => self.gaps.horizontal = cursor.decimal(name, 0.0..=1.0)?,
             "uhs" => self.gaps.vertical = cursor.decimal(name, 0.0..=1.0)?,
+            "spacing" => self.gaps.pixels = cursor.integer(name, 0..=9999)?,
             _ => return self.placement.read(name, cursor),
         }
         Ok(true)
@@ -213,6 +218,7 @@ impl ImageDraft {
             dissolve: self.dissolve,
             placement: self.placement,
             scale: (self.scale.ratio > 0.0).then_some(self.scale),
+            oversize: self.oversize,
             tile: self.tile.then_some(self.gaps),
         })
     }
@@ -375,10 +381,12 @@ impl fmt::Display for ImageMark {
             write!(f, "/ws/{}", scale.ratio)?;
             write_unless(f, "wst", scale.edge as u8, 0)?;
         }
+        write_unless(f, "blogo", self.oversize as u8, Oversize::Omit as u8)?;
         if let Some(gaps) = self.tile {
             f.write_str("/tile/1")?;
             write_unless(f, "uws", gaps.horizontal, 0.0)?;
             write_unless(f, "uhs", gaps.vertical, 0.0)?;
+            write_unless(f, "spacing", gaps.pixels, 0)?;
         }
         Ok(())
     }

@@ -112,6 +112,11 @@ async fn scaled_marks() {
     // A mark larger than the picture is left out.
     let larger = server.get(&format!("/gray.png?watermark/1/image/{}", b64("kodo://marks/big.png"))).await;
     assert_eq!(painted(&larger.pixels()), None);
+    // Or shrunk until it fits, or cut off at the edges.
+    for (arguments, top) in [("blogo/1", 93), ("blogo/2", 90)] {
+        let url = format!("/gray.png?watermark/1/image/{}/dx/0/dy/0/{arguments}", b64("kodo://marks/big.png"));
+        assert_eq!(painted(&server.get(&url).await.pixels()), Some((0, top, 200, 100)), "{arguments}");
+    }
 }
 
 #[tokio::test]
@@ -125,6 +130,11 @@ async fn tiled_marks() {
     }
     for at in [(20, 0), (39, 5), (0, 10), (59, 15)] {
         assert_near(&picture, at, [128; 3], 0);
+    }
+    let spaced =
+        server.get(&format!("/gray.png?watermark/1/image/{}/tile/1/spacing/3", b64("kodo://marks/red.png"))).await;
+    for (at, color) in [((19, 9), cards::RED), ((20, 0), [128; 3]), ((23, 13), cards::RED), ((22, 13), [128; 3])] {
+        assert_near(&spaced.pixels(), at, color, 0);
     }
 }
 

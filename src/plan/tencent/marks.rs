@@ -104,8 +104,9 @@ impl<'a> Given<'a> {
         let fill = format!("/fill/{}/dissolve/{dissolve}", self.take("fill").unwrap_or("IzNEM0QzRA"));
         if self.number("batch", 0..=1, 0)? == 1 {
             self.0.retain(|(name, _)| !matches!(*name, "gravity" | "dx" | "dy"));
+            let spacing = self.take("spacing").map(|gap| format!("/uw/{gap}/uh/{gap}")).unwrap_or_default();
             let turn = if degree > 180 { degree as i32 - 360 } else { degree as i32 };
-            return Ok(format!("watermark/4{lettering}{fill}/rotate/{turn}{}", self.rest()));
+            return Ok(format!("watermark/4{lettering}{fill}/rotate/{turn}{spacing}{}", self.rest()));
         }
         if degree % 360 != 0 {
             return Err(undone("degree", "a text is turned where batch/1 repeats it"));
@@ -161,8 +162,12 @@ mod tests {
                  watermark/2/text/YQ/fontsize/520/fill/IzNEM0QzRA/dissolve/90/gravity/SouthEast/dx/0/dy/0",
             ),
             (
-                "2/text/YQ/batch/1/degree/315/dx/3",
-                "watermark/4/text/YQ/fontsize/260/fill/IzNEM0QzRA/dissolve/90/rotate/-45",
+                "2/text/YQ/batch/1/degree/315/dx/3/spacing/20",
+                "watermark/4/text/YQ/fontsize/260/fill/IzNEM0QzRA/dissolve/90/rotate/-45/uw/20/uh/20",
+            ),
+            (
+                "1/image_key/YQ/blogo/2/batch/1/spacing/7",
+                "watermark/1/image/YQ/tile/1/dissolve/90/gravity/SouthEast/dx/0/dy/0/blogo/2/spacing/7",
             ),
         ] {
             assert_eq!(ours(text).as_deref(), Ok(expected), "{text}");
@@ -190,7 +195,7 @@ mod tests {
             let error = ours(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");
         }
-        let left = ours("1/image_key/YQ/blogo/1").unwrap();
+        let left = ours("1/image_key/YQ/blogo/3").unwrap();
         assert!(Plan::parse(&left).unwrap_err().to_string().contains("blogo"));
     }
 }
