@@ -10,9 +10,16 @@ use super::limits::Cancel;
 use super::op::resize::resize_rows;
 use crate::geometry::Size;
 
-pub use super::decode::png::difference::check as check_png_rows;
 pub use super::decode::reduced::difference::{check as check_reduced, check_together};
 pub use super::decode::reduced::kernels::{decode_planes, inverse_dct};
+
+/// Holds what is read of a PNG against what the `png` crate reads of it.
+///
+/// # Panics
+/// Where they differ.
+pub fn check_png_rows(png: &[u8]) {
+    super::decode::png::difference::check(png);
+}
 
 /// Scales `frame` row by row, whatever the light: [`resize`](super::op::resize::resize) leaves stored numbers to a library.
 pub fn resample(frame: &Frame, size: Size, light: Light) -> Frame {
