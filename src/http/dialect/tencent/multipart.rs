@@ -176,15 +176,16 @@ async fn arrived(upload: &Upload) -> Result<Vec<Part>, Failure> {
     upload.parts().await.map_err(|error| Failure::from(spool::failure(&error)))
 }
 
-/// The parts that a document names, in its order.
+/// The parts that a document names, in its order; those that arrived are sorted by number.
 fn chosen(document: &Element, arrived: &[Part]) -> Result<Vec<Part>, Failure> {
     let mut chosen: Vec<Part> = Vec::new();
     for named in document.children.iter().filter(|child| child.name == "Part") {
-        let (number, etag) = ["PartNumber", "ETag"].map(|name| named.text_at(name).unwrap_or_default()).into();
-        let (number, etag): (&str, &str) = (number, etag);
-        let hash = etag.trim_matches('"');
-        let part = arrived.iter().find(|part| number.parse() == Ok(part.number) && part.hash == hash);
-        let part = part.ok_or_else(|| {
+        let text = |name| named.text_at(name).unwrap_or_default();
+        let (number, etag) = (text("PartNumber"), text("ETag"));
+        let (wanted, hash) = (number.parse::<u16>().ok(), etag.trim_matches('"'));
+        let start = arrived.partition_point(|part| Some(part.number) < wanted);
+        let mut same = arrived[start..].iter().take_while(|part| Some(part.number) == wanted);
+        let part = same.find(|part| part.hash == hash).ok_or_else(|| {
             Failure::new(400, "InvalidPart", format!("part {number:?} with ETag {etag:?} has not arrived"))
         })?;
         if chosen.last().is_some_and(|last| last.number >= part.number) {
