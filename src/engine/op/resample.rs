@@ -5,13 +5,15 @@
 //! picture shrinks. Sums are in single precision, in a fixed order and without fused operations: every processor comes
 //! to the same bytes.
 
+mod axis;
+
 use std::ops::Range;
+
+pub(in crate::engine) use axis::Axis;
+use axis::LOBES;
 
 use crate::engine::light::Curve;
 use crate::geometry::Size;
-
-/// Lobes of the kernel on each side.
-const LOBES: f64 = 3.0;
 
 /// Rows that are filtered along their length at once.
 const BATCH: usize = 8;
@@ -25,86 +27,8 @@ const PIECE: usize = 128;
 /// Numbers of a row that are added at once: those of a group stay in the nearest cache.
 const BLOCK: usize = 1024;
 
-/// Which samples along one axis make up each scaled sample, and with which weights.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::engine) struct Axis {
-    /// First source sample of each scaled one; never falls.
-    first: Vec<u32>,
-    /// `taps` weights for each scaled sample; they add up to 1.
-    weights: Vec<f32>,
-    taps: usize,
-}
-
-impl Axis {
-    /// `scaled` samples that cover the interval from `start` to `end`, made of the source samples in `source`. The interval
-    /// may reach beyond these; what lies outside has no weight.
-    pub(in crate::engine) fn new(source: Range<usize>, (start, end): (f64, f64), scaled: u32) -> Self {
-        let step = (end - start) / f64::from(scaled);
-        let stretch = step.max(1.0);
-        let reach = if is_identity(step, start) { 0.5 } else { LOBES * stretch };
-        let taps = ((2.0 * reach).ceil() as usize + 1).min(source.len());
-        let kernel = Kernel::new(stretch);
-        let mut axis = Self { first: Vec::new(), weights: Vec::new(), taps };
-        let mut weights = vec![0.0; taps];
-        for index in 0..scaled {
-            let center = start + (f64::from(index) + 0.5) * step;
-            let lowest = (center - reach + 0.5).floor().max(0.0) as usize;
-            let first = lowest.clamp(source.start, source.end - taps);
-            let distance = first as f64 + 0.5 - center;
-            if reach == 0.5 {
-                nearest(distance, &mut weights);
-            } else {
-                kernel.fill(distance, &mut weights);
-            }
-            axis.push(first, distance, &weights);
-        }
-        axis
-    }
-
-    /// Adds a scaled sample; `distance` is that of its first source sample from its middle.
-    fn push(&mut self, first: usize, distance: f64, weights: &[f64]) {
-        let sum: f64 = weights.iter().sum();
-        self.first.push(first as u32);
-        if sum.abs() < 1e-6 {
-            // Nothing of the source is near: the nearest sample stands for it.
-            let nearest = if distance > 0.0 { 0 } else { self.taps - 1 };
-            self.weights.extend((0..self.taps).map(|at| f32::from(u8::from(at == nearest))));
-        } else {
-            self.weights.extend(weights.iter().map(|weight| (weight / sum) as f32));
-        }
-    }
-
-    /// Number of scaled samples.
-    fn len(&self) -> usize {
-        self.first.len()
-    }
-
-    /// The source samples that any scaled one is made of.
-    pub(in crate::engine) fn needed(&self) -> Range<usize> {
-        let start = self.first.first().map_or(0, |first| *first as usize);
-        let end = self.first.last().map_or(0, |first| *first as usize + self.taps);
-        start..end
-    }
-
-    fn taps_of(&self, index: usize) -> (usize, &[f32]) {
-        (self.first[index] as usize, &self.weights[index * self.taps..(index + 1) * self.taps])
-    }
-
-    /// Most scaled samples that wait for source samples at one time, where these come in groups: a scaled sample whose
-    /// last source sample went in may stand until the group is full.
-    fn overlap(&self) -> usize {
-        let end = |at: usize| self.first[at] as usize + self.taps + GROUP - 1;
-        let mut oldest = 0;
-        let mut most = 0;
-        for at in 0..self.len() {
-            while end(oldest) <= self.first[at] as usize {
-                oldest += 1;
-            }
-            most = most.max(at + 1 - oldest);
-        }
-        most
-    }
-}
+/// Numbers that are added in one step. Rows of numbers are filled up to whole ones.
+const STEP: usize = 32;
 
 /// Bytes that a [`Resampler`] holds beside the scaled picture, from sizes alone.
 pub(in crate::engine) fn scratch_bytes(source: Size, target: Size, channels: u64) -> u64 {
@@ -118,54 +42,11 @@ pub(in crate::engine) fn scratch_bytes(source: Size, target: Size, channels: u64
     let weights = columns * f64::from(target.width) + rows * f64::from(target.height);
     // A group of rows as numbers, unfinished sums, and a batch that is turned.
     let lines = GROUP as f64 + overlap + 2.0 * BATCH as f64;
-    let numbers = f64::from(source.width) * channels as f64 * lines + weights;
+    let stride = (u64::from(source.width) * channels).next_multiple_of(STEP as u64);
+    let numbers = stride as f64 * lines + weights;
     // The batch when it is scaled, as numbers and as codes.
     let scaled = u64::from(target.width) * channels * (BATCH * (size_of::<f32>() + 1)) as u64;
     (numbers * size_of::<f32>() as f64) as u64 + scaled
-}
-
-/// Whether scaled samples fall onto source samples one by one.
-fn is_identity(step: f64, start: f64) -> bool {
-    (step - 1.0).abs() < 1e-9 && (start - start.round()).abs() < 1e-9
-}
-
-/// A weight for the source sample that a scaled one falls onto.
-fn nearest(distance: f64, weights: &mut [f64]) {
-    for (tap, weight) in weights.iter_mut().enumerate() {
-        *weight = f64::from(u8::from((distance + tap as f64).abs() < 0.5));
-    }
-}
-
-/// sinc(x) sinc(x / 3) inside three lobes, for samples that are 1/`stretch` apart.
-struct Kernel {
-    stretch: f64,
-    /// Sine and cosine of π / 3 of the distance between two samples.
-    turn: (f64, f64),
-}
-
-impl Kernel {
-    fn new(stretch: f64) -> Self {
-        Self { stretch, turn: (std::f64::consts::FRAC_PI_3 / stretch).sin_cos() }
-    }
-
-    /// The weights of samples the first of which is `distance` from the middle, in samples.
-    ///
-    /// The angle is turned on from sample to sample, and sin 3a = 3 sin a − 4 sin³ a, so that one sine does for all.
-    fn fill(&self, distance: f64, weights: &mut [f64]) {
-        let (sine_of_turn, cosine_of_turn) = self.turn;
-        let (mut sine, mut cosine) = (distance / self.stretch * std::f64::consts::FRAC_PI_3).sin_cos();
-        for (tap, weight) in weights.iter_mut().enumerate() {
-            let x = (distance + tap as f64) / self.stretch;
-            let angle = x * std::f64::consts::FRAC_PI_3;
-            *weight = match x.abs() {
-                LOBES.. => 0.0,
-                ..1e-6 => 1.0,
-                _ => sine * (3.0 - 4.0 * sine * sine) * sine / (3.0 * angle * angle),
-            };
-            (sine, cosine) =
-                (sine * cosine_of_turn + cosine * sine_of_turn, cosine * cosine_of_turn - sine * sine_of_turn);
-        }
-    }
 }
 
 /// How many samples a pixel has, and which of them weighs the others.
@@ -197,6 +78,8 @@ pub(in crate::engine) struct Resampler {
     curve: &'static Curve,
     /// Numbers in a row as it goes in.
     width: usize,
+    /// Numbers from one row to the next.
+    stride: usize,
     /// The rows that went in last, as numbers.
     group: Vec<f32>,
     /// How many of them are not in the sums yet.
@@ -204,11 +87,11 @@ pub(in crate::engine) struct Resampler {
     /// Sums of unfinished rows; scaled row y has slot y modulo `slots`.
     sums: Vec<f32>,
     slots: usize,
-    /// Finished rows of a batch, turned: number by number, each of all rows.
-    turned: Vec<[f32; BATCH]>,
+    /// Finished rows of a batch, turned: pixel by pixel, each of all rows.
+    turned: Vec<f32>,
     /// The same of the scaled rows, as numbers and as codes.
-    filtered: Vec<[f32; BATCH]>,
-    codes: Vec<[u8; BATCH]>,
+    filtered: Vec<f32>,
+    codes: Vec<u8>,
     /// Source row that comes next.
     next_row: usize,
     /// First scaled row that is not filtered along its length yet.
@@ -219,16 +102,19 @@ pub(in crate::engine) struct Resampler {
 impl Resampler {
     pub(in crate::engine) fn new(columns: Axis, rows: Axis, samples: Samples, curve: &'static Curve) -> Self {
         let width = columns.needed().len() * samples.count();
-        let slots = rows.overlap() + BATCH;
+        let stride = width.next_multiple_of(STEP);
+        let slots = rows.overlap(GROUP) + BATCH;
+        let scaled = columns.len() * samples.count();
         Self {
             width,
-            group: vec![0.0; width * GROUP],
+            stride,
+            group: vec![0.0; stride * GROUP],
             pending: 0,
-            sums: vec![0.0; width * slots],
+            sums: vec![0.0; stride * slots],
             slots,
-            turned: vec![[0.0; BATCH]; width],
-            filtered: vec![[0.0; BATCH]; columns.len() * samples.count()],
-            codes: vec![[0; BATCH]; columns.len() * samples.count()],
+            turned: vec![0.0; width * BATCH],
+            filtered: vec![0.0; scaled * BATCH],
+            codes: vec![0; scaled * BATCH],
             next_row: rows.needed().start,
             next_scaled: 0,
             scaled: vec![0; columns.len() * rows.len() * samples.count()],
@@ -309,8 +195,8 @@ impl Resampler {
     /// Adds the pending rows to the sums of the scaled rows that they take part in.
     #[inline(always)]
     fn add_group(&mut self) {
-        for from in (0..self.width).step_by(BLOCK) {
-            self.add_block(from..(from + BLOCK).min(self.width));
+        for from in (0..self.stride).step_by(BLOCK) {
+            self.add_block(from..(from + BLOCK).min(self.stride));
         }
         self.pending = 0;
     }
@@ -319,7 +205,7 @@ impl Resampler {
     #[inline(always)]
     fn add_block(&mut self, block: Range<usize>) {
         let start = self.next_row - self.pending;
-        let rows = std::array::from_fn(|place| &self.group[place * self.width..][block.clone()]);
+        let rows = std::array::from_fn(|place| &self.group[place * self.stride..][block.clone()]);
         for scaled in self.next_scaled..self.rows.len() {
             let (first, taps) = self.rows.taps_of(scaled);
             if first >= self.next_row {
@@ -331,7 +217,7 @@ impl Resampler {
             // Of a group that is not full, rows from long ago stand in the other places.
             let weight = |place: usize| (start + place).checked_sub(first).filter(|_| place < self.pending);
             let weights = std::array::from_fn(|place| weight(place).and_then(|tap| taps.get(tap)).map_or(0.0, |w| *w));
-            let slot = scaled % self.slots * self.width;
+            let slot = scaled % self.slots * self.stride;
             let sums = &mut self.sums[slot..][block.clone()];
             if first >= start {
                 sums.fill(0.0);
@@ -343,7 +229,7 @@ impl Resampler {
     #[inline(always)]
     fn decode(&mut self, row: &[u8]) {
         let curve = self.curve;
-        let place = self.pending * self.width;
+        let place = self.pending * self.stride;
         let numbers = &mut self.group[place..place + self.width];
         match self.samples {
             Samples::One | Samples::Three => curve.decode_all(row, numbers),
@@ -366,81 +252,93 @@ impl Resampler {
             if self.next_row < first + weights.len() {
                 return;
             }
-            // Of a batch that is not full the last row stands for those that are missing.
-            let slot = |lane: usize| (self.next_scaled + lane).min(end - 1) % self.slots * self.width;
-            turn(&mut self.turned, std::array::from_fn(|lane| &self.sums[slot(lane)..slot(lane) + self.width]));
             match self.samples {
-                Samples::One => self.filter_columns::<1>(end - self.next_scaled),
-                Samples::Three => self.filter_columns::<3>(end - self.next_scaled),
-                Samples::Four => self.filter_columns::<4>(end - self.next_scaled),
+                Samples::One => self.filter_columns::<1>(end),
+                Samples::Three => self.filter_columns::<3>(end),
+                Samples::Four => self.filter_columns::<4>(end),
             }
             self.next_scaled = end;
         }
     }
 
+    /// Scales the rows of a batch, which ends at `end`, along their length.
     #[inline(always)]
-    fn filter_columns<const N: usize>(&mut self, lanes: usize) {
+    fn filter_columns<const N: usize>(&mut self, end: usize) {
+        // Of a batch that is not full the last row stands for those that are missing.
+        let slot = |lane: usize| (self.next_scaled + lane).min(end - 1) % self.slots * self.stride;
+        let rows = std::array::from_fn(|lane| self.sums[slot(lane)..slot(lane) + self.width].as_chunks().0);
+        let pixels = self.turned.as_chunks_mut::<N>().0.as_chunks_mut::<BATCH>().0;
+        turn(pixels, rows);
         let offset = self.columns.needed().start;
-        let stride = self.columns.len() * N;
-        let top = self.next_scaled * stride;
-        let pixels = self.turned.as_chunks::<N>().0;
-        for (column, sums) in self.filtered.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+        let filtered = self.filtered.as_chunks_mut::<N>().0.as_chunks_mut::<BATCH>().0;
+        for (column, sums) in filtered.iter_mut().enumerate() {
             let (first, weights) = self.columns.taps_of(column);
-            weigh(&pixels[first - offset..], weights, sums);
-            if N == 4 {
-                straighten(sums);
-            }
+            weigh(&pixels[first - offset..][..weights.len()], weights, sums);
         }
-        for (at, (codes, numbers)) in self.codes.iter_mut().zip(&self.filtered).enumerate() {
-            *codes = if at % N == 3 { Curve::Straight.encode_all(*numbers) } else { self.curve.encode_all(*numbers) };
+        if N == 4 {
+            straighten(&mut self.filtered);
         }
-        for (lane, row) in self.scaled[top..top + lanes * stride].chunks_exact_mut(stride).enumerate() {
-            for (code, codes) in row.iter_mut().zip(&self.codes) {
-                *code = codes[lane];
+        encode::<N>(self.curve, &self.filtered, &mut self.codes);
+        let codes = self.codes.as_chunks::<N>().0.as_chunks::<BATCH>().0;
+        let row_bytes = self.columns.len() * N;
+        let rows = &mut self.scaled[self.next_scaled * row_bytes..end * row_bytes];
+        for (lane, row) in rows.chunks_exact_mut(row_bytes).enumerate() {
+            for (pixel, codes) in row.as_chunks_mut::<N>().0.iter_mut().zip(codes) {
+                *pixel = codes[lane];
             }
         }
     }
 }
 
-/// The sum of the first pixels, each times its weight. Two sums at once: an addition has to wait for the one before.
-///
-/// It goes to memory: the compiler keeps numbers side by side for which it finds a place there.
+/// The sum of pixels, each times its weight.
 #[inline(always)]
-fn weigh<const N: usize>(pixels: &[[[f32; BATCH]; N]], weights: &[f32], sum: &mut [[f32; BATCH]; N]) {
-    let (mut sums, mut others) = ([[0.0_f32; BATCH]; N], [[0.0_f32; BATCH]; N]);
+fn weigh<const N: usize>(pixels: &[[[f32; N]; BATCH]], weights: &[f32], sum: &mut [[f32; N]; BATCH]) {
+    let (numbers, sum) = (pixels.as_flattened().as_flattened(), sum.as_flattened_mut());
+    let (wide, narrow) = sum.as_chunks_mut();
+    for (at, sum) in wide.iter_mut().enumerate() {
+        weigh_numbers::<{ 2 * BATCH }>(&numbers[at * 2 * BATCH..], N * BATCH, weights, sum);
+    }
+    if let Some(sum) = narrow.first_chunk_mut() {
+        weigh_numbers::<BATCH>(&numbers[(N - 1) * BATCH..], N * BATCH, weights, sum);
+    }
+}
+
+/// The same for the first numbers of each pixel. Two sums at once: an addition has to wait for the one before.
+#[inline(always)]
+fn weigh_numbers<const M: usize>(numbers: &[f32], stride: usize, weights: &[f32], sum: &mut [f32; M]) {
+    let (mut sums, mut others) = ([0.0; M], [0.0; M]);
     let (pairs, last) = weights.as_chunks::<2>();
-    for ([pixel, other], [weight, other_weight]) in pixels.as_chunks::<2>().0.iter().zip(pairs) {
-        for at in 0..N {
-            add(&mut sums[at], &pixel[at], *weight);
-            add(&mut others[at], &other[at], *other_weight);
-        }
+    for (at, [weight, other_weight]) in pairs.iter().enumerate() {
+        add(&mut sums, &numbers[2 * at * stride..][..M], *weight);
+        add(&mut others, &numbers[(2 * at + 1) * stride..][..M], *other_weight);
     }
-    for (pixel, weight) in pixels[2 * pairs.len()..].iter().zip(last) {
-        for at in 0..N {
-            add(&mut sums[at], &pixel[at], *weight);
-        }
+    if let [weight] = last {
+        add(&mut sums, &numbers[2 * pairs.len() * stride..][..M], *weight);
     }
-    for at in 0..N {
-        for lane in 0..BATCH {
-            sum[at][lane] = sums[at][lane] + others[at][lane];
+    for ((sum, number), other) in sum.iter_mut().zip(sums).zip(others) {
+        *sum = number + other;
+    }
+}
+
+/// Turns rows of pixels into pixels of rows.
+#[inline(always)]
+fn turn<const N: usize>(turned: &mut [[[f32; N]; BATCH]], rows: [&[[f32; N]]; BATCH]) {
+    for (at, pixels) in turned.iter_mut().enumerate() {
+        for (pixel, row) in pixels.iter_mut().zip(rows) {
+            *pixel = row[at];
         }
     }
 }
 
-/// Turns rows of numbers into numbers of rows.
+/// The codes of pixels; the fourth number of a pixel is alpha, which is a number as it is.
 #[inline(always)]
-fn turn(turned: &mut [[f32; BATCH]], rows: [&[f32]; BATCH]) {
-    let (squares, rest) = turned.as_chunks_mut::<BATCH>();
-    let done = squares.len() * BATCH;
-    for (at, square) in squares.iter_mut().enumerate() {
-        let mut numbers = [[0.0; BATCH]; BATCH];
-        for (numbers, row) in numbers.iter_mut().zip(rows) {
-            numbers.copy_from_slice(&row[at * BATCH..(at + 1) * BATCH]);
+fn encode<const N: usize>(curve: &Curve, numbers: &[f32], codes: &mut [u8]) {
+    for (codes, numbers) in codes.as_chunks_mut::<BATCH>().0.iter_mut().zip(numbers.as_chunks().0) {
+        *codes = curve.encode_all(*numbers);
+        if N == 4 && !matches!(curve, Curve::Straight) {
+            let alphas = Curve::Straight.encode_all([numbers[3], numbers[7]]);
+            (codes[3], codes[7]) = (alphas[0], alphas[1]);
         }
-        *square = std::array::from_fn(|x| std::array::from_fn(|lane| numbers[lane][x]));
-    }
-    for (at, numbers) in rest.iter_mut().enumerate() {
-        *numbers = std::array::from_fn(|lane| rows[lane][done + at]);
     }
 }
 
@@ -481,11 +379,12 @@ fn weigh_by_alpha(row: &[u8], numbers: &mut [f32]) {
 /// Divides colour by alpha, of which there is no more than all: where the kernel overshoots, colour overshoots alone, as in
 /// libvips (`vips_unpremultiply`) and Pillow.
 #[inline(always)]
-fn straighten(sums: &mut [[f32; BATCH]]) {
-    let [colors @ .., alpha] = sums else { return };
-    for color in colors {
-        for (value, alpha) in color.iter_mut().zip(&*alpha) {
-            *value = if *alpha > 1e-4 { *value / alpha.min(1.0) } else { 0.0 };
+fn straighten(numbers: &mut [f32]) {
+    for numbers in numbers.as_chunks_mut::<{ 4 * BATCH }>().0 {
+        let alphas: [f32; 4 * BATCH] = std::array::from_fn(|at| numbers[at | 3]);
+        for (at, (number, alpha)) in numbers.iter_mut().zip(alphas).enumerate() {
+            let straight = if alpha > 1e-4 { *number / alpha.min(1.0) } else { 0.0 };
+            *number = if at % 4 == 3 { alpha } else { straight };
         }
     }
 }
@@ -493,10 +392,13 @@ fn straighten(sums: &mut [[f32; BATCH]]) {
 /// Adds the rows of a group, each times its weight.
 #[inline(always)]
 fn add_rows(sums: &mut [f32], rows: [&[f32]; GROUP], weights: [f32; GROUP]) {
-    let [first, second, third, fourth] = rows.map(|row| &row[..sums.len()]);
     let [w0, w1, w2, w3] = weights;
-    for (at, sum) in sums.iter_mut().enumerate() {
-        *sum = *sum + first[at] * w0 + second[at] * w1 + third[at] * w2 + fourth[at] * w3;
+    let rows = rows.map(|row| row.as_chunks::<STEP>().0);
+    for (at, sums) in sums.as_chunks_mut::<STEP>().0.iter_mut().enumerate() {
+        let [first, second, third, fourth] = rows.map(|row| &row[at]);
+        for (at, sum) in sums.iter_mut().enumerate() {
+            *sum = *sum + first[at] * w0 + second[at] * w1 + third[at] * w2 + fourth[at] * w3;
+        }
     }
 }
 
