@@ -104,10 +104,13 @@ impl Curve {
     /// Samples as numbers from 0 to 1, as many as there are of both.
     #[inline(always)]
     pub(in crate::engine) fn decode_all(&self, samples: &[u8], numbers: &mut [f32]) {
-        let pairs = numbers.iter_mut().zip(samples);
         match self {
-            Self::Straight => pairs.for_each(|(number, sample)| *number = f32::from(*sample) * (1.0 / 255.0)),
-            Self::Bent(tables) => pairs.for_each(|(number, sample)| *number = tables.decoded[usize::from(*sample)]),
+            Self::Straight => {
+                for (number, sample) in numbers.iter_mut().zip(samples) {
+                    *number = f32::from(*sample) * (1.0 / 255.0);
+                }
+            }
+            Self::Bent(tables) => tables.decode_all(samples, numbers),
         }
     }
 
@@ -120,6 +123,16 @@ impl Curve {
                 let steps: [u32; N] = std::array::from_fn(|at| rounded(values[at], (STEPS - 1) as f32));
                 std::array::from_fn(|at| tables.encoded[steps[at] as usize & (STEPS - 1)])
             }
+        }
+    }
+}
+
+impl Tables {
+    /// Out of line, so that it is not compiled for processors with gather instructions: these are slower than loads.
+    #[inline(never)]
+    fn decode_all(&self, samples: &[u8], numbers: &mut [f32]) {
+        for (number, sample) in numbers.iter_mut().zip(samples) {
+            *number = self.decoded[usize::from(*sample)];
         }
     }
 }
