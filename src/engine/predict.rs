@@ -23,9 +23,6 @@ const SAMPLES_NANOS: u64 = 6;
 const TRIES: u64 = 6;
 const COMPARING_NANOS: u64 = 100;
 
-/// An AVIF that nobody waits for takes so much longer.
-const PATIENT_TIMES: u64 = 4;
-
 /// The prediction for `program`, whose cost is not worked out yet.
 pub(super) fn time(program: &Program) -> Duration {
     let nanos = if program.is_header_only() { 0 } else { pixel_nanos(program) };
@@ -97,13 +94,21 @@ fn encode_nanos(program: &Program, output: &ImageOutput, size: Size) -> u64 {
         OutputFormat::Png if is_slow || has_palette => 270,
         OutputFormat::Png => 12,
         OutputFormat::Gif => 120,
-        OutputFormat::Avif if output.patient => 250 * PATIENT_TIMES,
-        OutputFormat::Avif => 250,
+        OutputFormat::Avif => avif_nanos(size, output.patient),
         OutputFormat::Bmp | OutputFormat::Tiff => 3,
     };
     let is_searched = matches!(output.quality, QualityTarget::Ssim(_)) && program.is_scored();
     let pixel = if is_searched { (pixel + COMPARING_NANOS) * TRIES } else { pixel };
     size.area().saturating_mul(pixel)
+}
+
+/// Of a pixel: larger pictures are encoded at a higher speed (`encode/avif.rs`).
+const fn avif_nanos(size: Size, is_patient: bool) -> u64 {
+    match (is_patient, size.area()) {
+        (true, ..=1_000_000) => 1400,
+        (false, ..=1_000_000) | (true, ..=4_000_000) => 250,
+        _ => 40,
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::plan::{Fop, Plan};
 use crate::store::{Bucket, Meta};
 
 /// Changes with every change of what the engine makes of a plan, so that old results are not taken for new ones.
-const ENGINE_REVISION: &str = "8";
+const ENGINE_REVISION: &str = "9";
 
 /// A result that has a name but is not yet made.
 #[derive(Clone, Debug)]

@@ -15,25 +15,37 @@ use crate::plan::output::OutputFormat;
 /// Decoders built on libavif refuse longer edges unless told otherwise.
 const MAX_EDGE: u32 = avif::AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT;
 
-/// libaom's speed, 0 (slowest) to 9: 800 × 600 pixels take about 0.15 to 0.3 s at 6, and some 0.7 s at 5 for 8 to 13 %
-/// fewer bytes at equal SSIMULACRA2. 7 loses up to 13 points of it; 4 wins nothing over 5.
+/// libaom's speed, 0 (slowest) to 9: 800 × 600 pixels take 0.12 s at 6, and some 0.7 s at 5 for about 3 % fewer bytes at equal
+/// SSIMULACRA2. 9 takes 0.03 s a megapixel and a tenth more bytes; 7 is no better than 9, and 8 needs half as much again.
 const SPEED_FAST: c_int = 6;
 const SPEED_SMALL: c_int = 5;
+const SPEED_LARGE: c_int = 9;
 
-/// One encode cannot be stopped, so that larger pictures are encoded at a higher speed: 8 takes 0.2 s a megapixel, 9 some
-/// 0.06 s, which is 1.5 s for the largest result that the default limits allow.
-const SPEEDS_BY_PIXELS: [(u64, c_int); 2] = [(1_000_000, 8), (4_000_000, 9)];
+/// One encode cannot be stopped, so that larger pictures are encoded at [`SPEED_LARGE`]: under a second for the largest result
+/// that the default limits allow.
+const LARGE_PIXELS: u64 = 1_000_000;
 
-/// The same where nobody waits.
-const PATIENT_SPEEDS_BY_PIXELS: [(u64, c_int); 2] = [(1_000_000, SPEED_FAST), (4_000_000, 8)];
+/// The same where nobody waits: up to [`PATIENT_LARGE_PIXELS`] it is done as fast as smaller ones are elsewhere.
+const PATIENT_LARGE_PIXELS: u64 = 4_000_000;
 
-/// libaom's own options. Together they save 1 to 4 % of the bytes at equal SSIMULACRA2 and cost no time; libavif
-/// already tunes for SSIM, without which 5 to 11 % more bytes are needed.
-const OPTIONS: [(&CStr, &CStr); 2] = [(c"enable-qm", c"1"), (c"deltaq-mode", c"3")];
+/// libaom's quantisation matrices save a few percent of the bytes at equal SSIMULACRA2. libavif already tunes for SSIM, without
+/// which 5 to 11 % more are needed.
+const MATRICES: (&CStr, &CStr) = (c"enable-qm", c"1");
 
-/// Quality here to quality there, where a JPEG and an AVIF picture have about the same SSIMULACRA2 (measured on three
-/// photographs of 800 × 600); between the rows it is linear. 100 there would be libaom's lossless mode.
-const QUALITIES: [(c_int, c_int); 7] = [(1, 8), (30, 33), (50, 48), (75, 64), (85, 77), (90, 86), (100, 99)];
+/// Without identity and flipped transforms, on which no matrix acts, photographs need 10 to 13 % fewer bytes at equal
+/// SSIMULACRA2; drawings and text, which are what those are made for, up to 30 % more.
+const PHOTOGRAPH_SMALL: (&CStr, &CStr) = (c"enable-flip-idtx", c"0");
+
+/// The cosine transform alone needs 1 to 2 % more bytes again, and three quarters of the time.
+const PHOTOGRAPH_FAST: (&CStr, &CStr) = (c"use-intra-dct-only", c"1");
+
+/// Quality here to quality there; between the rows it is linear. A picture of 800 × 600 then scores one to two points less
+/// SSIMULACRA2 than a JPEG of that quality by our tables, and more than one by the standard's; at 50 it has fewer bytes than
+/// sharp writes at a like speed. 100 there would be libaom's lossless mode.
+const QUALITIES: [(c_int, c_int); 7] = [(1, 8), (30, 42), (50, 52), (75, 70), (85, 84), (90, 89), (100, 99)];
+
+/// What [`SPEED_LARGE`] needs to score as much.
+const LARGE_EXTRA_QUALITY: c_int = 3;
 
 pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Error> {
     if frame.size().long() > MAX_EDGE {
@@ -42,25 +54,34 @@ pub(super) fn encode(frame: &Frame, settings: &Settings) -> Result<Vec<u8>, Erro
     let mut image = Image::new(frame, settings)?;
     image.fill(frame)?;
     image.embed(settings, frame.layout())?;
-    Encoder::new(settings, frame.size().area())?.write(&image)
+    Encoder::new(settings, frame)?.write(&image)
 }
 
 /// libavif's quality for ours.
-fn quality(quality: u8) -> c_int {
+fn quality(quality: u8, speed: c_int) -> c_int {
     let quality = c_int::from(quality.clamp(1, 100));
     let above = QUALITIES.iter().position(|row| row.0 >= quality).unwrap_or(QUALITIES.len() - 1).max(1);
     let ((from, low), (to, high)) = (QUALITIES[above - 1], QUALITIES[above]);
-    low + ((quality - from) * (high - low) + (to - from) / 2) / (to - from)
+    let equal = low + ((quality - from) * (high - low) + (to - from) / 2) / (to - from);
+    if speed == SPEED_LARGE { (equal + LARGE_EXTRA_QUALITY).min(QUALITIES[QUALITIES.len() - 1].1) } else { equal }
 }
 
 /// The speed for a picture of so many pixels.
-fn speed(pixels: u64, effort: Effort) -> c_int {
-    let (wanted, speeds) = match effort {
-        Effort::Fast => (SPEED_FAST, SPEEDS_BY_PIXELS),
-        Effort::Small => (SPEED_SMALL, PATIENT_SPEEDS_BY_PIXELS),
-    };
-    let needed = speeds.iter().rev().find(|(over, _)| pixels > *over).map_or(0, |(_, speed)| *speed);
-    wanted.max(needed)
+const fn speed(pixels: u64, effort: Effort) -> c_int {
+    match (effort, pixels) {
+        (Effort::Fast, ..=LARGE_PIXELS) => SPEED_FAST,
+        (Effort::Small, ..=LARGE_PIXELS) => SPEED_SMALL,
+        (Effort::Small, ..=PATIENT_LARGE_PIXELS) => SPEED_FAST,
+        _ => SPEED_LARGE,
+    }
+}
+
+/// Whether most pixels are as the one before them: a drawing, text, a screenshot. Even photographs on plain grounds are not.
+fn is_drawn(frame: &Frame) -> bool {
+    let pixel_bytes = frame.layout().channels();
+    let pixels = frame.pixels().chunks_exact(pixel_bytes);
+    let repeated = pixels.clone().zip(pixels.skip(1)).filter(|(pixel, next)| pixel == next).count() as u64;
+    repeated * 3 > frame.size().area() * 2
 }
 
 /// An owned picture of libavif.
@@ -144,8 +165,8 @@ impl Drop for Image {
 struct Encoder(*mut avif::avifEncoder);
 
 impl Encoder {
-    /// An encoder for a picture of so many pixels.
-    fn new(settings: &Settings, pixels: u64) -> Result<Self, Error> {
+    /// An encoder for such a picture.
+    fn new(settings: &Settings, frame: &Frame) -> Result<Self, Error> {
         // SAFETY: no precondition; null is checked below.
         let encoder = Self(unsafe { avif::avifEncoderCreate() });
         if encoder.0.is_null() {
@@ -155,17 +176,18 @@ impl Encoder {
         let set = unsafe { &mut *encoder.0 };
         set.codecChoice = avif::AVIF_CODEC_CHOICE_AOM;
         set.maxThreads = 1;
-        set.speed = speed(pixels, settings.effort);
-        set.quality = quality(settings.quality);
+        set.speed = speed(frame.size().area(), settings.effort);
+        set.quality = quality(settings.quality, set.speed);
         set.qualityAlpha = set.quality;
-        for (name, value) in OPTIONS {
-            encoder.set(name, value)?;
+        encoder.set(MATRICES)?;
+        if !is_drawn(frame) {
+            encoder.set(if settings.effort == Effort::Small { PHOTOGRAPH_SMALL } else { PHOTOGRAPH_FAST })?;
         }
         Ok(encoder)
     }
 
     /// Sets an option of libaom's own.
-    fn set(&self, name: &CStr, value: &CStr) -> Result<(), Error> {
+    fn set(&self, (name, value): (&CStr, &CStr)) -> Result<(), Error> {
         // SAFETY: the encoder is live; the call copies both strings.
         check(unsafe { avif::avifEncoderSetCodecSpecificOption(self.0, name.as_ptr(), value.as_ptr()) })
     }
@@ -205,11 +227,12 @@ fn failed(problem: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Size;
 
     #[test]
     fn larger_pictures_are_encoded_faster() {
         for (pixels, fast, small) in
-            [(1, 6, 5), (1_000_000, 6, 5), (1_000_001, 8, 6), (4_000_000, 8, 6), (4_000_001, 9, 8), (u64::MAX, 9, 8)]
+            [(1, 6, 5), (1_000_000, 6, 5), (1_000_001, 9, 6), (4_000_000, 9, 6), (4_000_001, 9, 9), (u64::MAX, 9, 9)]
         {
             assert_eq!((speed(pixels, Effort::Fast), speed(pixels, Effort::Small)), (fast, small), "{pixels}");
         }
@@ -217,11 +240,30 @@ mod tests {
 
     #[test]
     fn qualities_follow_jpegs() {
-        for (ours, theirs) in
-            [(0, 8), (1, 8), (30, 33), (50, 48), (60, 54), (75, 64), (90, 86), (95, 93), (100, 99), (255, 99)]
-        {
-            assert_eq!(quality(ours), theirs, "{ours}");
+        for (ours, theirs, large) in [
+            (0, 8, 11),
+            (1, 8, 11),
+            (30, 42, 45),
+            (50, 52, 55),
+            (75, 70, 73),
+            (90, 89, 92),
+            (97, 96, 99),
+            (255, 99, 99),
+        ] {
+            assert_eq!((quality(ours, SPEED_FAST), quality(ours, SPEED_LARGE)), (theirs, large), "{ours}");
         }
-        assert!((1..100).all(|value| quality(value) <= quality(value + 1)));
+        assert!((1..100).all(|value| quality(value, SPEED_FAST) <= quality(value + 1, SPEED_FAST)));
+    }
+
+    #[test]
+    fn drawings_repeat_their_pixels() {
+        let size = Size::new(40, 30);
+        let frame = |value: fn(usize) -> u8| {
+            let pixels = (0..size.area() as usize).flat_map(|at| [value(at); 3]).collect();
+            Frame::new(size, Layout::Rgb, pixels).expect("as many pixels as the size says")
+        };
+        assert!(is_drawn(&frame(|_| 255)));
+        assert!(is_drawn(&frame(|at| if at % 40 < 10 { at as u8 } else { 255 })));
+        assert!(!is_drawn(&frame(|at| if at % 40 < 20 { at as u8 } else { 255 })));
     }
 }
