@@ -5,7 +5,7 @@
 
 use fdeflate::Decompressor;
 
-use super::unfilter::{Filter, PADDING, unfilter, unfilter_two};
+use super::unfilter::{Filter, GROUP, MARGIN, unfilter};
 use crate::engine::image::Layout;
 use crate::engine::limits::{Cancel, Limits};
 use crate::geometry::Size;
@@ -28,8 +28,8 @@ pub(super) struct Rows<'a> {
     data: ImageData<'a>,
     /// The last of the rows that were taken before these.
     above: Vec<u8>,
-    /// The rows that were taken last: two, or the only one that was left.
-    taken: [Vec<u8>; 2],
+    /// The rows that were taken last.
+    taken: [Vec<u8>; GROUP],
     /// The row that comes next, and how many were taken.
     next: u32,
     end: u32,
@@ -61,8 +61,8 @@ impl<'a> Rows<'a> {
         };
         let row_bytes = size.width as usize * channels;
         let data = ImageData::new(chunks, first, row_bytes + 1);
-        let row = || vec![0; row_bytes + PADDING];
-        let taken = [row(), row()];
+        let row = || vec![0; MARGIN + row_bytes + MARGIN];
+        let taken = std::array::from_fn(|_| row());
         Ok(Self { size, channels, data, above: row(), taken, next: 0, end: 0, cancel: cancel.clone() })
     }
 
@@ -87,31 +87,30 @@ impl<'a> Rows<'a> {
         if self.next == self.end {
             self.take()?;
         }
-        let row = &self.taken[(self.next + self.taken.len() as u32 - self.end) as usize];
+        let row = &self.taken[(self.next + GROUP as u32 - self.end) as usize];
         self.next += 1;
-        Ok(Some(&row[..row.len() - PADDING]))
+        Ok(Some(&row[MARGIN..row.len() - MARGIN]))
     }
 
-    /// Takes two rows, or the only one that is left, as the second.
+    /// Takes as many rows as there is place for; behind the last nothing is left that would be seen.
     fn take(&mut self) -> Result<(), Unclaimed> {
-        let [first, second] = &mut self.taken;
-        std::mem::swap(&mut self.above, second);
-        if self.size.height - self.end == 1 {
-            let filter = filtered(&mut self.data, second)?;
-            unfilter(filter, self.channels, &self.above, second);
-            self.end += 1;
-            return Ok(());
+        let [.., last] = &mut self.taken;
+        std::mem::swap(&mut self.above, last);
+        let mut filters = [Filter::None; GROUP];
+        let left = (self.size.height - self.end) as usize;
+        for (filter, row) in filters.iter_mut().zip(&mut self.taken).take(left) {
+            *filter = filtered(&mut self.data, row)?;
         }
-        let filters = [filtered(&mut self.data, first)?, filtered(&mut self.data, second)?];
-        unfilter_two(filters, self.channels, &self.above, [first, second]);
-        self.end += 2;
+        unfilter(filters, self.channels, &self.above, self.taken.each_mut().map(Vec::as_mut_slice));
+        self.end += GROUP as u32;
         Ok(())
     }
 }
 
 /// Takes the data of a row, and how it was filtered.
 fn filtered(data: &mut ImageData<'_>, row: &mut [u8]) -> Result<Filter, Unclaimed> {
-    let length = row.len() - PADDING;
+    let row = &mut row[MARGIN..];
+    let length = row.len() - MARGIN;
     let [filter, filtered @ ..] = data.next(length + 1)? else { return Err(Unclaimed) };
     row[..length].copy_from_slice(filtered);
     Filter::from_code(*filter).ok_or(Unclaimed)
