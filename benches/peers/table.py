@@ -56,7 +56,7 @@ def short_of(result):
         share = measure.summary(raw, "mogr")["peak_mb"] / max(measure.summary(raw, "sharp")["peak_mb"], 1)
         if job.goal_memory and share > job.goal_memory:
             missed.append(f"memory {share:.2f} of {job.goal_memory:.2f}")
-    return missed + short_of_quality(scores.get("mogr"), scores.get("sharp"), job.goal_bytes_percent)
+    return missed + short_of_quality(scores.get("mogr"), scores.get(job.goal_quality), job.goal_bytes_percent)
 
 
 def short_of_quality(ours, theirs, bytes_percent):
