@@ -3,6 +3,7 @@
 //!
 //! Before anything is measured, `main` holds each kernel against its plain loop: what is compared has to be equal.
 
+use std::io::Cursor;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ fn main() {
     resamplers_agree();
     operations_agree();
     encoders_agree();
+    png_readers_agree();
     divan::main();
 }
 
@@ -196,22 +198,17 @@ fn turbojpeg(jpeg: &[u8], eighths: u8) -> Frame {
     decode::still(jpeg, &header, eighths, &Limits::default(), &Cancel::default()).expect("a picture")
 }
 
-// Encoding 1200 × 900, 4:2:0, quality 80.
+// Encoding 1200 × 900, 4:2:0, quality 80 by libjpeg's tables.
 
 const QUALITY: u8 = 80;
 
 fn encoders_agree() {
-    assert_eq!(jpeg(&RESULT), internals::baseline_by_turbojpeg(&RESULT, QUALITY));
-}
-
-fn jpeg(frame: &Frame) -> Vec<u8> {
-    let settings = encode::Settings { quality: QUALITY, ..settings(OutputFormat::Jpeg) };
-    encode::still(frame, &settings).expect("a file")
+    assert!(internals::baseline(&RESULT, QUALITY) == internals::baseline_by_turbojpeg(&RESULT, QUALITY));
 }
 
 #[divan::bench]
 fn encode_jpeg(bencher: Bencher) {
-    bencher.bench(|| jpeg(black_box(&RESULT)));
+    bencher.bench(|| internals::baseline(black_box(&RESULT), QUALITY));
 }
 
 #[divan::bench]
@@ -296,6 +293,37 @@ fn blur(bencher: Bencher, layout: Layout) {
 #[divan::bench(sample_count = 5)]
 fn blur_plain(bencher: Bencher) {
     bencher.bench(|| plain::blur(black_box(&RESULT), BLUR.0, BLUR.1));
+}
+
+fn samples_by_the_crate(file: &[u8]) -> Vec<u8> {
+    let mut reader = png::Decoder::new(Cursor::new(file)).read_info().expect("a header");
+    let mut samples = vec![0; reader.output_buffer_size().expect("a size")];
+    reader.next_frame(&mut samples).expect("pixels");
+    samples
+}
+
+fn png_readers_agree() {
+    for layout in [Layout::Rgb, Layout::Rgba] {
+        let png = filtered_png(layout);
+        assert!(internals::png_rows(&png) == Some(samples_by_the_crate(&png)), "{layout:?}");
+    }
+}
+
+/// A PNG whose rows are filtered as suits each of them.
+fn filtered_png(layout: Layout) -> Bytes {
+    file(&faded(2400, 1600).into_layout(layout), &settings(OutputFormat::Png))
+}
+
+#[divan::bench(args = [Layout::Rgb, Layout::Rgba], sample_count = 10)]
+fn png_rows(bencher: Bencher, layout: Layout) {
+    let png = filtered_png(layout);
+    bencher.bench(|| internals::png_rows(black_box(&png)));
+}
+
+#[divan::bench(args = [Layout::Rgb, Layout::Rgba], sample_count = 10)]
+fn png_rows_by_the_crate(bencher: Bencher, layout: Layout) {
+    let png = filtered_png(layout);
+    bencher.bench(|| samples_by_the_crate(black_box(&png)));
 }
 
 /// A palette of 256 for 800 × 600 and the PNG of it; `png` has no palette to find, but four times the bytes to pack.

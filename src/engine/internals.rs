@@ -21,12 +21,22 @@ pub fn check_png_rows(png: &[u8]) {
     super::decode::png::difference::check(png);
 }
 
+/// The samples of a PNG, row by row; `None` of what is left to the `png` crate.
+pub fn png_rows(png: &[u8]) -> Option<Vec<u8>> {
+    super::decode::png::difference::all_rows(png)
+}
+
 /// Scales `frame` row by row, whatever the light: [`resize`](super::op::resize::resize) leaves stored numbers to a library.
 pub fn resample(frame: &Frame, size: Size, light: Light) -> Frame {
     resize_rows(frame, size, light, &Cancel::default()).expect("nobody cancels")
 }
 
-/// The baseline file of an RGB frame, 4:2:0 with optimised codes, by TurboJPEG: what the engine's own encoder has to come to.
+/// The baseline file of an RGB frame, 4:2:0 with optimised codes and libjpeg's tables, by the engine's own encoder.
+pub fn baseline(frame: &Frame, quality: u8) -> Vec<u8> {
+    super::encode::jpeg::with_standard_tables(frame, quality).expect("a file")
+}
+
+/// The same by TurboJPEG: what the engine's own encoder has to come to.
 pub fn baseline_by_turbojpeg(frame: &Frame, quality: u8) -> Vec<u8> {
     let mut turbo = Turbo::compressor().expect("a compressor");
     for (parameter, value) in [

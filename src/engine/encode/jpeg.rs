@@ -12,6 +12,8 @@ use super::{Effort, FULL_CHROMA_QUALITY, Settings, unencodable};
 use crate::engine::Error;
 use crate::engine::image::{Frame, Layout};
 use crate::engine::jpeg_tables;
+#[cfg(feature = "internals")]
+use crate::engine::limits::Cancel;
 use crate::engine::planes::Planes;
 use crate::geometry::Size;
 use crate::plan::output::OutputFormat;
@@ -49,6 +51,13 @@ fn compressed(picture: Picture<'_>, layout: Layout, settings: &Settings) -> Resu
     };
     let compress = if is_progressive(settings) { progressive::compress } else { baseline::compress };
     Ok(with_exif(compress(picture, &heading, &settings.cancel)?, settings))
+}
+
+/// The baseline file of an RGB frame, 4:2:0, with libjpeg's own tables, by which it can be held against libjpeg's.
+#[cfg(feature = "internals")]
+pub(in crate::engine) fn with_standard_tables(frame: &Frame, quality: u8) -> Result<Vec<u8>, Error> {
+    let heading = Heading { tables: jpeg_tables::standard(quality), density_dpi: None, icc: None };
+    baseline::compress(Picture::Rgb { pixels: plane(frame), coarseness: 2 }, &heading, &Cancel::default())
 }
 
 /// How many times coarser than luma chroma is at this quality.

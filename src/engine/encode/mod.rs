@@ -7,7 +7,7 @@
 mod avif;
 pub(in crate::engine) mod baseline;
 mod gif;
-mod jpeg;
+pub(in crate::engine) mod jpeg;
 #[cfg(not(feature = "native"))]
 mod jpeg_pure;
 #[cfg(feature = "native")]

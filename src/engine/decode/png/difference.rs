@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use super::rows::{Rows, Unclaimed};
+use super::rows::Rows;
 use crate::engine::limits::{Cancel, Limits};
 
 /// Holds what is read of `png` here against what the crate reads of it.
@@ -10,18 +10,19 @@ use crate::engine::limits::{Cancel, Limits};
 /// # Panics
 /// Where all rows are read, and are not the crate's.
 pub(in crate::engine) fn check(png: &[u8]) {
-    if let Ok(samples) = all_rows(png) {
+    if let Some(samples) = all_rows(png) {
         assert!(by_the_crate(png).as_ref() == Some(&samples), "the crate reads other samples, or none");
     }
 }
 
-pub(super) fn all_rows(png: &[u8]) -> Result<Vec<u8>, Unclaimed> {
-    let mut rows = Rows::new(png, &Limits::default(), &Cancel::default())?;
-    let mut samples = Vec::new();
-    while let Some(row) = rows.next()? {
+/// The samples of `png`; `None` of what is left to the crate.
+pub(in crate::engine) fn all_rows(png: &[u8]) -> Option<Vec<u8>> {
+    let mut rows = Rows::new(png, &Limits::default(), &Cancel::default()).ok()?;
+    let mut samples = Vec::with_capacity(rows.size().area() as usize * rows.layout().channels());
+    while let Some(row) = rows.next().ok()? {
         samples.extend_from_slice(row);
     }
-    Ok(samples)
+    Some(samples)
 }
 
 fn by_the_crate(png: &[u8]) -> Option<Vec<u8>> {
